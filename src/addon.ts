@@ -1,0 +1,104 @@
+// Declares every class and function of the native addon (native/addon/), and loads it. Nothing else imports the .node
+// file. System errors arrive as Error with `code` = the errno name and `syscall` = what failed.
+import { createRequire } from "node:module";
+import { dirname } from "node:path";
+import { fileURLToPath } from "node:url";
+import { HopsackError, messageOf } from "./errors.js";
+
+export interface OffloadSwitches {
+  /** TCP super-packets from the TUN (TUN_F_TSO4 | TUN_F_TSO6). */
+  readonly tso: boolean;
+  /** UDP super-packets from the TUN (TUN_F_USO4 | TUN_F_USO6, Linux 6.2). */
+  readonly uso: boolean;
+  /** Several datagrams a send (UDP_SEGMENT, Linux 4.18). */
+  readonly udpGso: boolean;
+  /** Several datagrams a receive (UDP_GRO, used from Linux 5.12 on). */
+  readonly udpGro: boolean;
+  /** Coalesced super-packets written to the TUN (virtio_net_hdr with a GSO type). */
+  readonly tunGro: boolean;
+}
+
+export interface NativePumpOptions {
+  /** Interface name of the TUN device; at most 15 bytes. */
+  readonly tunName: string;
+  /** Local IPv4 address and port of the tunnel's socket. */
+  readonly bindAddress: string;
+  readonly bindPort: number;
+  /** What every arriving datagram must begin with: `value` under `mask` (same length, at most 64 bytes). Stripped. */
+  readonly expectedHeader: Uint8Array;
+  readonly expectedHeaderMask: Uint8Array;
+  /** Bytes in front of the inner packet on the underlay, outer IP header included: path MTU minus this is the inner MTU. */
+  readonly overheadBytes: number;
+  /** MTU of the TUN device. */
+  readonly mtuBytes: number;
+  /** Which offloads may be used; what the kernel then grants is a counter word (`offload_*`). */
+  readonly offloads: OffloadSwitches;
+  /** flannel's loop: one packet per system call on one thread, no offload. */
+  readonly naive: boolean;
+  /** Drop packets whose inner source does not belong to the sending peer's subnet. */
+  readonly checkInnerSource: boolean;
+  /** One word for each of `counterNames`, over a SharedArrayBuffer; written by the pump's threads, read with Atomics. */
+  readonly counters: BigUint64Array;
+}
+
+/** The packet threads. Lifecycle: construct (opens TUN and socket), publish, start, publish …, stop. */
+export interface NativePump {
+  readonly tunName: string;
+  readonly tunIfIndex: number;
+  /** Replaces the forwarding table at once; layout of the records: dataplane/fib-records.ts. */
+  publish(nextHops: Uint8Array, headers: Uint8Array, routes: Uint8Array): void;
+  start(): void;
+  /** Ends the threads, closes the TUN (its routes go with it) and the socket. May be called twice. */
+  stop(): void;
+}
+
+/** A NETLINK_ROUTE socket for requests; calls block for the microseconds the kernel needs. */
+export interface NativeNetlinkSocket {
+  /**
+   * Sends the requests (complete nlmsghdr each, sequence numbers set by the caller) in as few system calls as possible
+   * and returns every message received until each request is answered: acknowledged, refused or, for a dump, done.
+   */
+  request(messages: readonly Uint8Array[]): Uint8Array[];
+  close(): void;
+}
+
+/** A NETLINK_ROUTE socket for events; keeps the event loop alive only until close(). */
+export interface NativeNetlinkMonitor {
+  close(): void;
+}
+
+export interface NativeAddon {
+  readonly Pump: new (options: NativePumpOptions) => NativePump;
+  readonly NetlinkSocket: new () => NativeNetlinkSocket;
+  /** `groups`: RTNLGRP_* numbers. `onMessages` gets whole messages; an empty list means events were lost (ENOBUFS). */
+  readonly NetlinkMonitor: new (
+    groups: readonly number[],
+    onMessages: (messages: Uint8Array[]) => void,
+  ) => NativeNetlinkMonitor;
+  /** flock(2), exclusive, without waiting: false when another process holds it. Released when the fd is closed. */
+  readonly tryLockFile: (fd: number) => boolean;
+  /** Names of the counter words, in the order of NativePumpOptions.counters. */
+  readonly counterNames: readonly string[];
+  /** Drop reasons (native/pump/drop_reason.def): counter word `drop_<name>` and one sentence for people. */
+  readonly dropReasons: readonly { readonly name: string; readonly help: string }[];
+}
+
+const require = createRequire(import.meta.url);
+let loaded: NativeAddon | undefined;
+
+/** The native addon: the one built here (build/Release), else the prebuilt copy of the package. */
+export function loadAddon(): NativeAddon {
+  if (loaded !== undefined) return loaded;
+  const packageRoot = dirname(dirname(fileURLToPath(import.meta.url)));
+  try {
+    const load = require("pkg-prebuilds") as (root: string, options: unknown) => NativeAddon;
+    loaded = load(packageRoot, require("../binding-options.cjs"));
+  } catch (error) {
+    throw new HopsackError(
+      "ADDON_MISSING",
+      `the native addon cannot be loaded for Node.js ${process.version} on ${process.platform}-${process.arch} (${messageOf(error)}); build it with: npm run build:native`,
+      { cause: error },
+    );
+  }
+  return loaded;
+}

@@ -1,0 +1,42 @@
+// A backend is one way of reaching the other hosts: a pure function from leases to a Plan. It opens nothing and knows
+// no kernel; new modes are new files beside this one, named in registry.ts.
+import type { Lease, LeaseAttrs } from "../lease/lease.js";
+import type { NetworkConfig } from "../lease/network-config.js";
+import type { Plan } from "../plan/plan.js";
+
+/** What carries the encapsulated packets. */
+export interface Underlay {
+  readonly linkName: string;
+  readonly linkIndex: number;
+  /** The link's own IPv4 address: sockets bind to it. */
+  readonly address: string;
+  /** What is published for others to send to; differs from `address` behind NAT. */
+  readonly publicIp: string;
+  readonly mtuBytes: number;
+}
+
+/** What the pump must open for a backend that has a packet street of ours. */
+export interface TunnelSocket {
+  readonly tunName: string;
+  readonly port: number;
+  readonly expectedHeader: Uint8Array;
+  readonly expectedHeaderMask: Uint8Array;
+}
+
+export interface BackendInput {
+  readonly config: NetworkConfig;
+  readonly underlay: Underlay;
+  readonly deviceName: string;
+  readonly ipMasq: boolean;
+}
+
+export interface Backend {
+  readonly type: string;
+  /** Bytes this mode puts in front of an inner packet, outer IP header included. */
+  readonly overheadBytes: number;
+  /** What the own lease tells the others. */
+  leaseAttrs(node: string): LeaseAttrs;
+  /** null: the kernel carries the packets by itself. */
+  readonly socket: TunnelSocket | null;
+  plan(own: Lease, peers: readonly Lease[]): Plan;
+}

@@ -1,0 +1,62 @@
+// The one error type of the project. Lower layers throw it, daemon/daemon.ts decides about retries, and only the cli
+// turns a code into an exit status. Anything else that is thrown is our own bug.
+
+/** Every code a user can meet; stable across versions, listed with its cure in the man page. */
+export const ERROR_CODES = [
+  "BAD_OPTION", // a command-line flag, environment variable or argument cannot be used
+  "BAD_CONFIG", // the network configuration is not valid
+  "BAD_LEASE", // a lease in the store cannot be read
+  "NETWORK_OVERLAP", // the Network covers an address or route that this host already uses
+  "NETWORK_FULL", // no free subnet is left
+  "PUBLIC_IP_TAKEN", // another host holds a lease with this host's public address
+  "LEASE_LOST", // the store no longer holds our lease
+  "STORE_UNAVAILABLE", // the lease store cannot be reached, read or written
+  "NO_INTERFACE", // the underlay interface is not there, or cannot be chosen
+  "NO_ADDRESS", // the underlay interface has no usable address
+  "NOT_PERMITTED", // root or a capability is missing
+  "NO_TUN", // /dev/net/tun is missing or refuses
+  "DEVICE_BUSY", // the TUN device belongs to another process
+  "PORT_TAKEN", // the UDP port is in use
+  "KERNEL_REFUSED", // the kernel rejected a netlink request or an nftables rule
+  "FILE_UNWRITABLE", // a file of ours (subnet.env, socket, lab state) cannot be written
+  "ALREADY_RUNNING", // another hopsackd serves this status socket
+  "NOT_RUNNING", // no hopsackd answers on the status socket
+  "TOOL_MISSING", // an outside program (ip, ping, iperf3 ...) is not installed
+  "TOOL_FAILED", // an outside program ended with an error
+  "ADDON_MISSING", // the native addon was not built for this machine
+  "LAB_EXISTS", // a lab of this name is already up
+  "LAB_NOT_FOUND", // no lab, host or pod of this name
+  "LAB_UNREACHABLE", // a pod of the lab does not answer
+] as const;
+
+export type ErrorCode = (typeof ERROR_CODES)[number];
+
+export interface ErrorOptions {
+  /** The same call may succeed later (default: false). */
+  readonly retryable?: boolean;
+  readonly cause?: unknown;
+}
+
+/** One clear sentence: what went wrong, with which value, and what to do about it. */
+export class HopsackError extends Error {
+  readonly code: ErrorCode;
+  readonly retryable: boolean;
+
+  constructor(code: ErrorCode, message: string, options: ErrorOptions = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.name = "HopsackError";
+    this.code = code;
+    this.retryable = options.retryable ?? false;
+  }
+}
+
+/** The errno name (`ENOENT`, `EACCES` …) that Node.js and our addon put on system errors, or undefined. */
+export function errnoOf(error: unknown): string | undefined {
+  if (!(error instanceof Error) || !("code" in error)) return undefined;
+  return typeof error.code === "string" ? error.code : undefined;
+}
+
+/** The message of whatever was thrown. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,38 @@
+// What one host holds: a subnet of the Network, and what others must know to reach it. flannel's LeaseAttrs, word for
+// word (flannel's etcd values and our lease files use the same JSON names).
+import { formatPrefix, type Prefix } from "../net/prefix.js";
+
+export interface LeaseAttrs {
+  /** IPv4 address the other hosts send encapsulated packets to. JSON: PublicIP. */
+  readonly publicIp: string;
+  /** JSON: PublicIPv6; null when the host has none. */
+  readonly publicIpv6: string | null;
+  /** JSON: BackendType; "udp" leases leave it out, as flannel's do. */
+  readonly backendType: string;
+  /** JSON: BackendData, BackendV6Data; null where the backend has none. */
+  readonly backendData: unknown;
+  readonly backendV6Data: unknown;
+  /** Which host took the lease; null in leases that flannel wrote. JSON: Node. */
+  readonly node: string | null;
+}
+
+export interface Lease {
+  readonly subnet: Prefix;
+  /** The IPv6 part of a dual-stack lease. */
+  readonly subnetV6: Prefix | null;
+  readonly attrs: LeaseAttrs;
+  /** Milliseconds since the epoch; null = a reservation, never expires. */
+  readonly expiresAt: number | null;
+}
+
+/** A lease appeared or changed ("added": replaces any earlier one of the same key), or is gone. */
+export interface LeaseEvent {
+  readonly kind: "added" | "removed";
+  readonly lease: Lease;
+}
+
+/** flannel's key of a lease: `10.55.30.0-24`, dual stack `10.55.30.0-24&fc00:0:0:1::-64`. */
+export function leaseKey(lease: Pick<Lease, "subnet" | "subnetV6">): string {
+  const part = (prefix: Prefix): string => formatPrefix(prefix).replace("/", "-");
+  return lease.subnetV6 === null ? part(lease.subnet) : `${part(lease.subnet)}&${part(lease.subnetV6)}`;
+}

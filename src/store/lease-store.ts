@@ -1,0 +1,35 @@
+// Where leases live. Every implementation passes test/contract/lease-store.ts. Methods throw HopsackError; `retryable`
+// says whether the caller may try again. A store never retries for long by itself: daemon/lease-keeper.ts does.
+import type { Lease, LeaseAttrs, LeaseEvent } from "../lease/lease.js";
+import type { NetworkConfig } from "../lease/network-config.js";
+import type { Prefix } from "../net/prefix.js";
+
+export interface AcquireRequest {
+  readonly config: NetworkConfig;
+  readonly attrs: LeaseAttrs;
+  /** The subnet this host had before (subnet.env); taken again when it is free and still fits the config. */
+  readonly previous: { readonly subnet: Prefix; readonly subnetV6: Prefix | null } | null;
+}
+
+export interface LeaseStore {
+  /** What a person calls it, e.g. `file:/var/lib/hopsack`. */
+  readonly description: string;
+  readConfig(): Promise<NetworkConfig>;
+  /**
+   * Takes a subnet for this host: its live lease (same public IP and node), else the previous subnet, else a free one.
+   * @throws NETWORK_FULL, PUBLIC_IP_TAKEN, STORE_UNAVAILABLE
+   */
+  acquire(request: AcquireRequest): Promise<Lease>;
+  /** Puts off the expiry and publishes `lease.attrs`. @throws LEASE_LOST when it is no longer ours */
+  renew(lease: Lease): Promise<Lease>;
+  /** Gives the subnet back; a lease that is already gone, or another host's by now, is left alone. */
+  release(lease: Lease): Promise<void>;
+  /** Every lease that has not expired, the own one included. */
+  list(): Promise<Lease[]>;
+  /**
+   * Batches of changes, the own lease included: first one batch with all leases there are (perhaps none), then each change exactly
+   * once. Expired leases are "removed" without anyone touching the store. Ends when `signal` aborts.
+   */
+  watch(signal: AbortSignal): AsyncIterable<LeaseEvent[]>;
+  close(): Promise<void>;
+}
