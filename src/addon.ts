@@ -29,8 +29,6 @@ export interface NativePumpOptions {
   readonly expectedHeaderMask: Uint8Array;
   /** Bytes in front of the inner packet on the underlay, outer IP header included: path MTU minus this is the inner MTU. */
   readonly overheadBytes: number;
-  /** MTU of the TUN device. */
-  readonly mtuBytes: number;
   /** Which offloads may be used; what the kernel then grants is a counter word (`offload_*`). */
   readonly offloads: OffloadSwitches;
   /** flannel's loop: one packet per system call on one thread, no offload. */

@@ -1,0 +1,120 @@
+#include "addon/pump_wrap.h"
+
+#include <arpa/inet.h>
+
+#include <stdexcept>
+
+#include "addon/errors.h"
+#include "pump/pump.h"
+
+namespace hopsack {
+namespace {
+
+// Arguments come from src/dataplane/pump.ts alone, which has checked them: what does not fit is our own bug.
+Napi::Error BadArgument(Napi::Env env, const std::string& what) { return Napi::TypeError::New(env, what); }
+
+ConstBytes ViewBytes(const Napi::Value& value) {
+  const auto array = value.As<Napi::Uint8Array>();
+  return {array.Data(), array.ElementLength()};
+}
+
+sockaddr_in ParseLocal(Napi::Object options) {
+  sockaddr_in local{};
+  local.sin_family = AF_INET;
+  local.sin_port = htons(static_cast<uint16_t>(options.Get("bindPort").As<Napi::Number>().Uint32Value()));
+  const std::string address = options.Get("bindAddress").As<Napi::String>();
+  if (inet_pton(AF_INET, address.c_str(), &local.sin_addr) != 1) {
+    throw BadArgument(options.Env(), "bindAddress is no IPv4 address: " + address);
+  }
+  return local;
+}
+
+ExpectedHeader ParseExpectedHeader(Napi::Object options) {
+  const ConstBytes value = ViewBytes(options.Get("expectedHeader"));
+  const ConstBytes mask = ViewBytes(options.Get("expectedHeaderMask"));
+  if (value.size() != mask.size() || value.size() > kMaxEncapBytes) {
+    throw BadArgument(options.Env(), "expectedHeader and its mask differ in length, or are too long");
+  }
+  ExpectedHeader header;
+  header.bytes = value.size();
+  for (size_t i = 0; i < value.size(); i++) {
+    header.mask[i] = mask[i];
+    header.value[i] = value[i] & mask[i];
+  }
+  return header;
+}
+
+OffloadFlags ParseOffloads(Napi::Object offloads) {
+  const auto flag = [&](const char* name) { return offloads.Get(name).ToBoolean().Value(); };
+  return {flag("tso"), flag("uso"), flag("udpGso"), flag("udpGro"), flag("tunGro")};
+}
+
+class PumpWrap : public Napi::ObjectWrap<PumpWrap> {
+ public:
+  static void Init(Napi::Env env, Napi::Object exports) {
+    exports.Set("Pump", DefineClass(env, "Pump",
+                                    {
+                                        InstanceAccessor<&PumpWrap::TunName>("tunName"),
+                                        InstanceAccessor<&PumpWrap::TunIfIndex>("tunIfIndex"),
+                                        InstanceMethod<&PumpWrap::Publish>("publish"),
+                                        InstanceMethod<&PumpWrap::Start>("start"),
+                                        InstanceMethod<&PumpWrap::Stop>("stop"),
+                                    }));
+  }
+
+  explicit PumpWrap(const Napi::CallbackInfo& info) : Napi::ObjectWrap<PumpWrap>(info) {
+    const auto options = info[0].As<Napi::Object>();
+    auto counters = options.Get("counters").As<Napi::BigUint64Array>();
+    if (counters.ElementLength() != kWordCount) throw BadArgument(info.Env(), "counters must have one word per name");
+    counters_ = Napi::Persistent(counters.As<Napi::Object>());
+    const PumpOptions pump_options = {
+        options.Get("tunName").As<Napi::String>(),
+        ParseLocal(options),
+        ParseExpectedHeader(options),
+        options.Get("overheadBytes").As<Napi::Number>().Uint32Value(),
+        ParseOffloads(options.Get("offloads").As<Napi::Object>()),
+        options.Get("naive").ToBoolean(),
+        options.Get("checkInnerSource").ToBoolean(),
+        counters.Data(),
+    };
+    try {
+      pump_ = std::make_unique<Pump>(pump_options);
+    } catch (const SystemError& error) {
+      throw ToJavaScript(info.Env(), error);
+    }
+    // The threads must end before the environment does: a worker that is terminated, a process that runs out of work.
+    napi_add_env_cleanup_hook(info.Env(), StopAtCleanup, this);
+  }
+
+  ~PumpWrap() override {
+    if (pump_ != nullptr) napi_remove_env_cleanup_hook(Env(), StopAtCleanup, this);
+  }
+
+ private:
+  static void StopAtCleanup(void* self) { static_cast<PumpWrap*>(self)->pump_->Stop(); }
+
+  Napi::Value TunName(const Napi::CallbackInfo& info) { return Napi::String::New(info.Env(), pump_->tun_name()); }
+  Napi::Value TunIfIndex(const Napi::CallbackInfo& info) {
+    return Napi::Number::New(info.Env(), pump_->tun_if_index());
+  }
+
+  void Publish(const Napi::CallbackInfo& info) {
+    try {
+      pump_->Publish(std::make_unique<const Fib>(ViewBytes(info[0]), ViewBytes(info[1]), ViewBytes(info[2])));
+    } catch (const std::invalid_argument& error) {
+      throw BadArgument(info.Env(), error.what());
+    }
+  }
+
+  void Start(const Napi::CallbackInfo&) { pump_->Start(); }
+  void Stop(const Napi::CallbackInfo&) { pump_->Stop(); }
+
+  Napi::ObjectReference counters_;  // keeps the words alive while threads count
+  std::unique_ptr<Pump> pump_;
+};
+
+}  // namespace
+
+void InitPump(Napi::Env env, Napi::Object exports) { PumpWrap::Init(env, exports); }
+
+}  // namespace hopsack

@@ -1,0 +1,68 @@
+#include "io/udp_socket.h"
+
+#include <netinet/udp.h>
+#include <sys/socket.h>
+#include <sys/utsname.h>
+
+#include <cstdio>
+#include <tuple>
+
+#include "io/system_error.h"
+
+namespace hopsack {
+namespace {
+
+constexpr int kSocketBufferBytes = 7 << 20;
+
+using KernelVersion = std::tuple<unsigned, unsigned, unsigned>;
+
+KernelVersion RunningKernel() {
+  utsname name{};
+  unsigned major = 0, minor = 0, patch = 0;
+  if (uname(&name) == 0) std::sscanf(name.release, "%u.%u.%u", &major, &minor, &patch);  // NOLINT(cert-err34-c)
+  return {major, minor, patch};
+}
+
+int SetOption(int fd, int level, int option, int value) { return setsockopt(fd, level, option, &value, sizeof value); }
+
+/** Beyond net.core.{r,w}mem_max with CAP_NET_ADMIN, up to it without. */
+void SetBuffer(int fd, int force_option, int option) {
+  if (SetOption(fd, SOL_SOCKET, force_option, kSocketBufferBytes) != 0) {
+    SetOption(fd, SOL_SOCKET, option, kSocketBufferBytes);
+  }
+}
+
+}  // namespace
+
+UdpSocket::UdpSocket(const sockaddr_in& local)
+    : fd_(Check(socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), "socket")) {
+  SetBuffer(fd_.get(), SO_RCVBUFFORCE, SO_RCVBUF);
+  SetBuffer(fd_.get(), SO_SNDBUFFORCE, SO_SNDBUF);
+  Check(SetOption(fd_.get(), IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DO), "IP_MTU_DISCOVER");
+  Check(SetOption(fd_.get(), IPPROTO_IP, IP_RECVTOS, 1), "IP_RECVTOS");
+  Check(SetOption(fd_.get(), SOL_SOCKET, SO_RXQ_OVFL, 1), "SO_RXQ_OVFL");
+  Check(bind(fd_.get(), reinterpret_cast<const sockaddr*>(&local), sizeof local), "bind");
+}
+
+bool UdpSocket::SupportsGso() const {
+  // 7.0 to 7.1.4 mangle headers of equal-length runs (fixed by kernel commit 78effd8).
+  const KernelVersion kernel = RunningKernel();
+  if (kernel >= KernelVersion{7, 0, 0} && kernel <= KernelVersion{7, 1, 4}) return false;
+  return SetOption(fd_.get(), SOL_UDP, UDP_SEGMENT, 0) == 0;
+}
+
+bool UdpSocket::EnableGro() {
+  if (RunningKernel() < KernelVersion{5, 12, 0}) return false;
+  return SetOption(fd_.get(), SOL_UDP, UDP_GRO, 1) == 0;
+}
+
+int PathMtu(const sockaddr_in& peer) {
+  const UniqueFd probe(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  int mtu = 0;
+  socklen_t length = sizeof mtu;
+  if (connect(probe.get(), reinterpret_cast<const sockaddr*>(&peer), sizeof peer) != 0) return 0;
+  if (getsockopt(probe.get(), IPPROTO_IP, IP_MTU, &mtu, &length) != 0) return 0;
+  return mtu;
+}
+
+}  // namespace hopsack

@@ -1,0 +1,30 @@
+// The tunnel's UDP socket on the underlay: IPv4, unconnected, never blocking, DF set. Knows no payload.
+#pragma once
+
+#include <netinet/in.h>
+
+#include "io/unique_fd.h"
+
+namespace hopsack {
+
+class UdpSocket {
+ public:
+  /** @throws SystemError: EADDRINUSE, EADDRNOTAVAIL */
+  explicit UdpSocket(const sockaddr_in& local);
+
+  /** Whether sends may carry UDP_SEGMENT (Linux 4.18, and not a release known to mangle it). */
+  bool SupportsGso() const;
+
+  /** Switches UDP_GRO on for receives (used from Linux 5.12 on); false when the kernel is too old. */
+  bool EnableGro();
+
+  int fd() const { return fd_.get(); }
+
+ private:
+  UniqueFd fd_;
+};
+
+/** The MTU of the path to `peer`, IP header included, as the kernel knows it now; 0 when it knows no route. */
+int PathMtu(const sockaddr_in& peer);
+
+}  // namespace hopsack

@@ -1,0 +1,133 @@
+#include "pump/inbound.h"
+
+#include <netinet/udp.h>
+#include <sched.h>
+
+#include <algorithm>
+
+#include "pump/sender_check.h"
+
+namespace hopsack {
+namespace {
+
+constexpr uint8_t kNotEct = 0, kEct1 = 1, kCongestionExperienced = 3;
+
+}  // namespace
+
+Inbound::Inbound(const ThreadContext& context)
+    : context_(context),
+      coalescer_({context.offloads.tun_gro, context.offloads.tun_gro && context.offloads.uso}),
+      writer_(context.tun_fd, context.vnet_header, counters_, context_.shared),
+      slots_(std::make_unique_for_overwrite<uint8_t[]>(kMaxReceives * kSlotBytes)) {}
+
+void Inbound::Run() {
+  int idle_rounds = 0;
+  while (!context_.stop.signalled()) {
+    if (RunOnce()) {
+      idle_rounds = 0;
+    } else if (idle_rounds++ < kYieldsBeforeSleep) {
+      sched_yield();
+    } else {
+      idle_rounds = 0;
+      context_.stop.WaitFor(context_.socket_fd, POLLIN);
+    }
+  }
+}
+
+bool Inbound::RunOnce() {
+  const int received = ReceiveBatch();
+  if (received <= 0) return false;
+  fib_ = context_.fibs.Acquire(kInboundReader);
+  for (int slot = 0; slot < received; slot++) HandleReceive(static_cast<size_t>(slot));
+  context_.fibs.Release(kInboundReader);
+  WriteAll();
+  counters_.Publish(context_.shared);
+  return true;
+}
+
+int Inbound::ReceiveBatch() {
+  for (size_t i = 0; i < kMaxReceives; i++) {
+    iovs_[i] = {&slots_[i * kSlotBytes], kSlotBytes};
+    messages_[i].msg_hdr = {};
+    messages_[i].msg_hdr.msg_name = &senders_[i];
+    messages_[i].msg_hdr.msg_namelen = sizeof senders_[i];
+    messages_[i].msg_hdr.msg_iov = &iovs_[i];
+    messages_[i].msg_hdr.msg_iovlen = 1;
+    messages_[i].msg_hdr.msg_control = controls_[i].bytes;
+    messages_[i].msg_hdr.msg_controllen = kControlBytes;
+  }
+  const int received = recvmmsg(context_.socket_fd, messages_.data(), kMaxReceives, MSG_DONTWAIT, nullptr);
+  if (received > 0) counters_.Add(Counter::udp_rx_calls);
+  return received;
+}
+
+/** One receive: a datagram, or several of one sender that UDP_GRO has joined. */
+void Inbound::HandleReceive(size_t slot) {
+  const msghdr& message = messages_[slot].msg_hdr;
+  const Bytes bytes(&slots_[slot * kSlotBytes], messages_[slot].msg_len);
+  counters_.Add(Counter::udp_rx_receives);
+  counters_.Add(Counter::udp_rx_bytes, bytes.size());
+  Receive receive = ReadControl(message, bytes.size());
+  receive.sender = senders_[slot].sin_addr.s_addr;
+  if ((message.msg_flags & MSG_TRUNC) != 0) {
+    counters_.Add(Counter::udp_rx_datagrams);
+    return counters_.Drop(DropReason::truncated);
+  }
+  size_t start = 0;
+  do {
+    HandleDatagram(receive, bytes.subspan(start, std::min(receive.segment_bytes, bytes.size() - start)));
+    start += receive.segment_bytes;
+  } while (start < bytes.size());
+}
+
+Inbound::Receive Inbound::ReadControl(const msghdr& message, size_t bytes) {
+  Receive receive = {0, std::max<size_t>(bytes, 1), kNotEct};
+  auto* mutable_message = const_cast<msghdr*>(&message);  // CMSG_NXTHDR wants it so
+  for (cmsghdr* c = CMSG_FIRSTHDR(mutable_message); c != nullptr; c = CMSG_NXTHDR(mutable_message, c)) {
+    if (c->cmsg_level == SOL_UDP && c->cmsg_type == UDP_GRO) {
+      const uint32_t segment_bytes = LoadRaw32(CMSG_DATA(c));
+      if (segment_bytes != 0) receive.segment_bytes = segment_bytes;
+    } else if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_TOS) {
+      receive.outer_ecn = *CMSG_DATA(c) & 3;
+    } else if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SO_RXQ_OVFL) {
+      const uint32_t overflow = LoadRaw32(CMSG_DATA(c));
+      counters_.Drop(DropReason::receive_buffer_full, overflow - overflow_seen_);
+      overflow_seen_ = overflow;
+    }
+  }
+  return receive;
+}
+
+void Inbound::HandleDatagram(const Receive& receive, Bytes datagram) {
+  counters_.Add(Counter::udp_rx_datagrams);
+  IpPacket packet;
+  const auto refused = CheckDatagram(context_, *fib_, receive.sender, datagram, &packet);
+  if (refused.has_value()) return counters_.Drop(*refused);
+  if (!ApplyEcn(packet, receive.outer_ecn)) return counters_.Drop(DropReason::ecn_illegal);
+  if (coalescer_.full()) WriteAll();
+  coalescer_.Add(packet);
+}
+
+/** RFC 6040 4.2: carries congestion that the underlay marked into the inner packet; false when it must be dropped. */
+bool Inbound::ApplyEcn(const IpPacket& packet, uint8_t outer_ecn) {
+  const uint8_t inner = packet.ecn();
+  if (outer_ecn == kNotEct || outer_ecn == inner) return true;
+  if (inner == kNotEct) return outer_ecn != kCongestionExperienced;
+  const bool mark = outer_ecn == kCongestionExperienced;
+  const bool upgrade = outer_ecn == kEct1 && inner != kCongestionExperienced;
+  if (!mark && !upgrade) return true;
+  if (packet.is_v6) {
+    packet.data()[1] = static_cast<uint8_t>((packet.data()[1] & 0xcf) | (outer_ecn << 4));
+  } else {
+    packet.data()[kIpv4Tos] = static_cast<uint8_t>((packet.data()[kIpv4Tos] & 0xfc) | outer_ecn);
+    StoreIpv4Checksum(packet.data(), packet.header_bytes);
+  }
+  return true;
+}
+
+void Inbound::WriteAll() {
+  writer_.WriteAll(coalescer_);
+  coalescer_.Clear();
+}
+
+}  // namespace hopsack

@@ -1,0 +1,81 @@
+#include "pump/pump.h"
+
+#include <pthread.h>
+#include <signal.h>
+
+#include "pump/inbound.h"
+#include "pump/naive.h"
+#include "pump/outbound.h"
+
+namespace hopsack {
+
+// The socket first: a taken port is found before a device exists.
+Pump::Pump(const PumpOptions& options)
+    : shared_(options.counter_words),
+      naive_(options.naive),
+      socket_(options.local),
+      tun_(std::in_place, options.tun_name, !options.naive),
+      tun_name_(tun_->name()),
+      tun_if_index_(tun_->if_index()),
+      context_{tun_->fd(),
+               socket_->fd(),
+               ProbeOffloads(options),
+               !options.naive,
+               options.overhead_bytes,
+               options.expected_header,
+               options.check_inner_source,
+               fibs_,
+               stop_,
+               shared_} {}
+
+OffloadFlags Pump::ProbeOffloads(const PumpOptions& options) {
+  const OffloadFlags& wanted = options.offloads;
+  OffloadFlags granted{};
+  if (!options.naive) {
+    const Tun::Offloads tun = tun_->SetOffloads({wanted.tso, wanted.uso});
+    granted = {tun.tso, tun.uso, wanted.udp_gso && socket_->SupportsGso(), wanted.udp_gro && socket_->EnableGro(),
+               wanted.tun_gro && tun_->AcceptsGsoWrites()};
+  }
+  shared_.Set(Gauge::offload_tso, granted.tso);
+  shared_.Set(Gauge::offload_uso, granted.uso);
+  shared_.Set(Gauge::offload_udp_gso, granted.udp_gso);
+  shared_.Set(Gauge::offload_udp_gro, granted.udp_gro);
+  shared_.Set(Gauge::offload_tun_gro, granted.tun_gro);
+  shared_.Set(Gauge::device_lost, 0);
+  return granted;
+}
+
+void Pump::Publish(std::unique_ptr<const Fib> fib) {
+  shared_.Set(Gauge::fib_routes, fib->route_count());
+  fibs_.Publish(std::move(fib));
+}
+
+void Pump::Start() {
+  if (!threads_.empty() || stop_.signalled()) return;
+  if (naive_) {
+    StartThread("hopsack-naive", [loop = std::make_shared<NaiveLoop>(context_)] { loop->Run(); });
+  } else {
+    StartThread("hopsack-out", [out = std::make_shared<Outbound>(context_)] { out->Run(); });
+    StartThread("hopsack-in", [in = std::make_shared<Inbound>(context_)] { in->Run(); });
+  }
+}
+
+/** Signals stay with Node.js's own threads. */
+void Pump::StartThread(const char* name, std::function<void()> body) {
+  sigset_t all, before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  threads_.emplace_back(std::move(body));
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  pthread_setname_np(threads_.back().native_handle(), name);
+}
+
+void Pump::Stop() {
+  stop_.Signal();
+  for (std::thread& thread : threads_) thread.join();
+  threads_.clear();
+  tun_.reset();
+  socket_.reset();
+}
+
+}  // namespace hopsack

@@ -1,0 +1,64 @@
+// The pump: a TUN, a UDP socket and the threads between them. Driven from one thread (JavaScript's) by way of
+// addon/pump_wrap: construct, Publish, Start, Publish …, Stop.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "io/tun.h"
+#include "io/udp_socket.h"
+#include "pump/counters.h"
+#include "pump/stop_event.h"
+#include "pump/thread_context.h"
+#include "tables/fib.h"
+
+namespace hopsack {
+
+struct PumpOptions {
+  std::string tun_name;
+  sockaddr_in local;
+  ExpectedHeader expected_header;
+  size_t overhead_bytes;
+  OffloadFlags offloads;  // wanted
+  bool naive;
+  bool check_inner_source;
+  uint64_t* counter_words;  // kWordCount of them, valid until Stop has returned
+};
+
+class Pump {
+ public:
+  /** Opens socket and TUN and probes the offloads. @throws SystemError */
+  explicit Pump(const PumpOptions& options);
+  ~Pump() { Stop(); }
+  Pump(const Pump&) = delete;
+  Pump& operator=(const Pump&) = delete;
+
+  const std::string& tun_name() const { return tun_name_; }
+  unsigned tun_if_index() const { return tun_if_index_; }
+
+  void Publish(std::unique_ptr<const Fib> fib);
+  void Start();
+  /** Ends and joins the threads, then closes TUN and socket. May be called twice. */
+  void Stop();
+
+ private:
+  OffloadFlags ProbeOffloads(const PumpOptions& options);
+  void StartThread(const char* name, std::function<void()> body);
+
+  SharedCounters shared_;
+  bool naive_;
+  std::optional<UdpSocket> socket_;
+  std::optional<Tun> tun_;
+  std::string tun_name_;
+  unsigned tun_if_index_;
+  FibPublisher fibs_;
+  StopEvent stop_;
+  ThreadContext context_;
+  std::vector<std::thread> threads_;
+};
+
+}  // namespace hopsack

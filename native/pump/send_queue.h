@@ -1,0 +1,84 @@
+// Gathers the datagrams of one batch into as few sends as the kernel allows, and sends them: datagrams of equal length
+// to one host become one UDP_SEGMENT send, all sends of the batch one sendmmsg. Holds pointers only; the bytes must
+// stay valid until Flush returns.
+#pragma once
+
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include <memory>
+
+#include "pump/counters.h"
+#include "pump/icmp_responder.h"
+#include "pump/stop_event.h"
+#include "tables/fib.h"
+
+namespace hopsack {
+
+class SendQueue {
+ public:
+  static constexpr size_t kMaxRuns = 64;
+  static constexpr size_t kMaxIovs = 4096;
+  static constexpr size_t kMaxSegments = 63;      // 64, but older kernels count the UDP header in
+  static constexpr size_t kMaxRunBytes = 65507;   // what fits an IPv4 packet behind its headers
+  static constexpr size_t kMaxIovsPerDatagram = 2;
+
+  struct Options {
+    int socket_fd;
+    bool gso;
+    size_t overhead_bytes;  // outer IP header to inner packet: path MTU minus this is what the sender may send
+  };
+
+  SendQueue(Options options, const StopEvent& stop, IcmpResponder& icmp, CounterBlock& counters, SharedCounters& shared);
+
+  bool HasRoom() const { return run_count_ < kMaxRuns && iov_count_ + kMaxIovsPerDatagram <= kMaxIovs; }
+  size_t queued_bytes() const { return queued_bytes_; }
+
+  /** A datagram of `head` (encapsulation and inner headers, or all of it) and `tail` (may be empty). Needs HasRoom(). */
+  void Add(const NextHop& hop, uint8_t ecn, Bytes head, ConstBytes tail);
+
+  /** Sends everything. Waits while the socket's buffer is full: the TUN's ring is the queue. */
+  void Flush();
+
+ private:
+  /** Datagrams of equal length (the last may be shorter) to one endpoint. */
+  struct Run {
+    const NextHop* hop;
+    uint32_t first_iov, iov_count;
+    uint32_t bytes;
+    uint32_t segment_bytes;
+    uint32_t segments;
+    uint8_t ecn;
+    bool closed;
+  };
+
+  struct alignas(cmsghdr) Control {
+    uint8_t bytes[CMSG_SPACE(sizeof(uint16_t)) + CMSG_SPACE(sizeof(int))];
+  };
+
+  bool Extends(const Run& run, const NextHop& hop, uint8_t ecn, size_t bytes) const;
+  void FillMessage(const Run& run, msghdr& message, Control& control);
+  bool SendRuns(size_t& next);
+  void HandleError(const Run& run, int error);
+  void SendSingly(const Run& run);
+  void SendOne(const Run& run);
+  void DropRun(const Run& run, int error);
+  void AnswerTooBig(const Run& run);
+  void AnswerError(const Run& run, IcmpError error, uint16_t mtu);
+  void CountSent(const Run& run);
+  void DisableGso();
+
+  Options options_;
+  const StopEvent& stop_;
+  IcmpResponder& icmp_;
+  CounterBlock& counters_;
+  SharedCounters& shared_;
+
+  size_t run_count_ = 0, iov_count_ = 0, queued_bytes_ = 0;
+  std::unique_ptr<Run[]> runs_;
+  std::unique_ptr<iovec[]> iovs_;
+  std::unique_ptr<mmsghdr[]> messages_;
+  std::unique_ptr<Control[]> controls_;
+};
+
+}  // namespace hopsack

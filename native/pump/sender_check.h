@@ -1,0 +1,28 @@
+// What a datagram must pass before its inner packet may reach the TUN; the same for the batched pump and the naive loop.
+#pragma once
+
+#include <optional>
+
+#include "pump/counters.h"
+#include "pump/thread_context.h"
+
+namespace hopsack {
+
+/**
+ * Strips the expected header, parses the inner packet into `packet` and checks that it comes from a host that owns its
+ * source address (as WireGuard's allowed IPs do). nullopt: it may pass.
+ */
+inline std::optional<DropReason> CheckDatagram(const ThreadContext& context, const Fib& fib, in_addr_t sender,
+                                               Bytes datagram, IpPacket* packet) {
+  if (!context.expected_header.Matches(datagram)) return DropReason::bad_header;
+  const IpError error = ParseIp(datagram.subspan(context.expected_header.bytes), false, packet);
+  if (error == IpError::kLengthMismatch) return DropReason::truncated;
+  if (error != IpError::kNone) return DropReason::bad_inner_packet;
+  const NextHop* owner = fib.Lookup(*packet, packet->source());
+  if (owner != nullptr && owner->endpoint.sin_addr.s_addr == sender) return std::nullopt;
+  if (!fib.IsPeer(sender)) return DropReason::unknown_sender;
+  if (context.check_inner_source) return DropReason::inner_source;
+  return std::nullopt;
+}
+
+}  // namespace hopsack

@@ -1,0 +1,81 @@
+#include "tables/fib.h"
+
+#include <stdexcept>
+
+namespace hopsack {
+namespace {
+
+// Layout of the records; the same numbers stand in src/dataplane/fib-records.ts.
+constexpr size_t kNextHopRecordBytes = 12;  // address 4, port 2, header length 2, header offset 4
+constexpr size_t kRouteRecordBytes = 24;    // address 16, family 1, prefix length 1, unused 2, next hop 4
+
+template <typename T>
+T Load(const uint8_t* p) {
+  T value;
+  std::memcpy(&value, p, sizeof value);
+  return value;
+}
+
+void Require(bool holds, const char* what) {
+  if (!holds) throw std::invalid_argument(what);
+}
+
+NextHop ParseNextHop(const uint8_t* record, ConstBytes headers) {
+  NextHop hop{};
+  hop.endpoint.sin_family = AF_INET;
+  hop.endpoint.sin_addr.s_addr = LoadRaw32(record);
+  hop.endpoint.sin_port = htons(Load<uint16_t>(record + 4));
+  hop.header_bytes = Load<uint16_t>(record + 6);
+  const size_t offset = Load<uint32_t>(record + 8);
+  Require(hop.header_bytes <= kMaxEncapBytes, "encapsulation header too long");
+  Require(offset + hop.header_bytes <= headers.size(), "encapsulation header outside the header bytes");
+  std::memcpy(hop.header.data(), headers.data() + offset, hop.header_bytes);
+  return hop;
+}
+
+}  // namespace
+
+Fib::Fib(ConstBytes next_hops, ConstBytes headers, ConstBytes routes) {
+  Require(next_hops.size() % kNextHopRecordBytes == 0, "next hop records cut short");
+  Require(routes.size() % kRouteRecordBytes == 0, "route records cut short");
+  for (size_t at = 0; at < next_hops.size(); at += kNextHopRecordBytes) {
+    next_hops_.push_back(ParseNextHop(next_hops.data() + at, headers));
+    peers_.push_back(next_hops_.back().endpoint.sin_addr.s_addr);
+  }
+  std::sort(peers_.begin(), peers_.end());
+
+  std::vector<Lpm<uint32_t>::Prefix> v4;
+  std::vector<Lpm<Ipv6Bits>::Prefix> v6;
+  for (size_t at = 0; at < routes.size(); at += kRouteRecordBytes) {
+    const uint8_t* record = routes.data() + at;
+    const uint8_t family = record[16], length = record[17];
+    const uint32_t hop = Load<uint32_t>(record + 20);
+    Require(hop < next_hops_.size(), "route to a next hop that is not there");
+    Require(family == 4 || family == 6, "route of an unknown family");
+    Require(length <= (family == 4 ? 32 : 128), "prefix length out of range");
+    if (family == 4) v4.push_back({LoadBe32(record), length, hop});
+    if (family == 6) v6.push_back({LoadIpv6(record), length, hop});
+  }
+  route_count_ = v4.size() + v6.size();
+  v4_ = Lpm<uint32_t>(std::move(v4));
+  v6_ = Lpm<Ipv6Bits>(std::move(v6));
+}
+
+bool Fib::IsPeer(in_addr_t address) const { return std::binary_search(peers_.begin(), peers_.end(), address); }
+
+FibPublisher::~FibPublisher() { delete current_.load(); }
+
+void FibPublisher::Publish(std::unique_ptr<const Fib> fib) {
+  retired_.emplace_back(current_.exchange(fib.release(), std::memory_order_seq_cst));
+  FreeRetired();
+}
+
+void FibPublisher::FreeRetired() {
+  std::erase_if(retired_, [this](const std::unique_ptr<const Fib>& fib) {
+    return std::none_of(in_use_.begin(), in_use_.end(), [&fib](const InUse& reader) {
+      return reader.fib.load(std::memory_order_seq_cst) == fib.get();
+    });
+  });
+}
+
+}  // namespace hopsack

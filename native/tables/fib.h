@@ -1,0 +1,96 @@
+// The forwarding table of the pump: prefix → next hop, and which senders are known. Built whole from what TypeScript
+// published, never changed afterwards; a new table replaces the old one (FibPublisher).
+#pragma once
+
+#include <netinet/in.h>
+
+#include <array>
+#include <atomic>
+#include <memory>
+#include <vector>
+
+#include "tables/lpm.h"
+#include "wire/ip.h"
+
+namespace hopsack {
+
+inline constexpr size_t kMaxEncapBytes = 64;
+
+/** Where packets for a prefix go, and the bytes that go in front of them. */
+struct NextHop {
+  sockaddr_in endpoint;
+  uint16_t header_bytes;
+  std::array<uint8_t, kMaxEncapBytes> header;
+};
+
+class Fib {
+ public:
+  Fib() = default;
+  /**
+   * Records of src/dataplane/fib-records.ts, little endian.
+   * @throws std::invalid_argument when they do not fit each other: our own bug
+   */
+  Fib(ConstBytes next_hops, ConstBytes headers, ConstBytes routes);
+
+  /** nullptr: no prefix covers the address. */
+  const NextHop* Lookup(const IpPacket& packet, const uint8_t* address) const {
+    const uint32_t hop = packet.is_v6 ? v6_.Lookup(LoadIpv6(address)) : v4_.Lookup(LoadBe32(address));
+    return hop == kNoRoute ? nullptr : &next_hops_[hop];
+  }
+
+  /** Whether any next hop has this address (network byte order). */
+  bool IsPeer(in_addr_t address) const;
+
+  size_t route_count() const { return route_count_; }
+
+ private:
+  std::vector<NextHop> next_hops_;
+  std::vector<in_addr_t> peers_;  // sorted
+  Lpm<uint32_t> v4_;
+  Lpm<Ipv6Bits> v6_;
+  size_t route_count_ = 0;
+};
+
+/**
+ * Hands out the current table without locks: a reader announces which table it uses, the publisher frees a replaced
+ * table only when no reader announces it any more (hazard pointers, Michael 2004).
+ */
+class FibPublisher {
+ public:
+  static constexpr size_t kMaxReaders = 4;
+
+  FibPublisher() : current_(new Fib) {}
+  ~FibPublisher();
+  FibPublisher(const FibPublisher&) = delete;
+  FibPublisher& operator=(const FibPublisher&) = delete;
+
+  /** From one thread only. */
+  void Publish(std::unique_ptr<const Fib> fib);
+
+  /** The table stays valid until this reader's Release or next Acquire. */
+  const Fib* Acquire(size_t reader) {
+    const Fib* fib = current_.load(std::memory_order_acquire);
+    for (;;) {
+      in_use_[reader].fib.store(fib, std::memory_order_seq_cst);
+      const Fib* again = current_.load(std::memory_order_seq_cst);
+      if (again == fib) return fib;
+      fib = again;
+    }
+  }
+  void Release(size_t reader) { in_use_[reader].fib.store(nullptr, std::memory_order_release); }
+
+  /** Replaced tables that a reader still held at the last Publish. */
+  size_t retired_count() const { return retired_.size(); }
+
+ private:
+  void FreeRetired();
+
+  struct alignas(64) InUse {
+    std::atomic<const Fib*> fib{nullptr};
+  };
+  std::atomic<const Fib*> current_;
+  std::array<InUse, kMaxReaders> in_use_;
+  std::vector<std::unique_ptr<const Fib>> retired_;
+};
+
+}  // namespace hopsack

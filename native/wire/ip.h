@@ -1,0 +1,90 @@
+// IPv4 (RFC 791) and IPv6 (RFC 8200) headers, as far as a tunnel must understand them.
+#pragma once
+
+#include <netinet/in.h>
+
+#include <optional>
+
+#include "wire/bytes.h"
+#include "wire/checksum.h"
+
+namespace hopsack {
+
+inline constexpr size_t kIpv4HeaderBytes = 20;
+inline constexpr size_t kIpv6HeaderBytes = 40;
+
+// IPv4 field offsets.
+inline constexpr size_t kIpv4Tos = 1, kIpv4TotalLength = 2, kIpv4Id = 4, kIpv4Fragment = 6, kIpv4Ttl = 8,
+                        kIpv4Protocol = 9, kIpv4Checksum = 10, kIpv4Source = 12, kIpv4Destination = 16;
+inline constexpr uint16_t kIpv4DontFragment = 0x4000, kIpv4MoreFragments = 0x2000, kIpv4FragmentOffset = 0x1fff;
+
+// IPv6 field offsets.
+inline constexpr size_t kIpv6PayloadLength = 4, kIpv6NextHeader = 6, kIpv6HopLimit = 7, kIpv6Source = 8,
+                        kIpv6Destination = 24;
+
+using Ipv6Bits = unsigned __int128;
+
+inline Ipv6Bits LoadIpv6(const uint8_t* p) {
+  return (static_cast<Ipv6Bits>(__builtin_bswap64(LoadRaw64(p))) << 64) | __builtin_bswap64(LoadRaw64(p + 8));
+}
+
+/** A packet whose IP header has been checked against its length. Valid as long as the bytes under it. */
+struct IpPacket {
+  Bytes bytes;  // exactly the IP packet: trailing bytes are cut off
+  bool is_v6;
+  uint16_t header_bytes;  // IPv4 with options; IPv6 the fixed 40
+  uint8_t protocol;       // IPv4 protocol, IPv6 next header
+
+  uint8_t* data() const { return bytes.data(); }
+  size_t size() const { return bytes.size(); }
+  const uint8_t* source() const { return data() + (is_v6 ? kIpv6Source : kIpv4Source); }
+  const uint8_t* destination() const { return data() + (is_v6 ? kIpv6Destination : kIpv4Destination); }
+  size_t address_bytes() const { return is_v6 ? 16 : 4; }
+  bool is_fragment() const {
+    return !is_v6 && (LoadBe16(data() + kIpv4Fragment) & (kIpv4MoreFragments | kIpv4FragmentOffset)) != 0;
+  }
+  /** The two ECN bits (RFC 3168): low bits of the TOS or traffic class. */
+  uint8_t ecn() const { return (is_v6 ? data()[1] >> 4 : data()[kIpv4Tos]) & 3; }
+};
+
+/** Destinations that no single host has: 224.0.0.0/3 (multicast, reserved, broadcast) and ff00::/8. */
+inline bool IsMulticastOrBroadcast(const IpPacket& packet) {
+  return packet.is_v6 ? packet.destination()[0] == 0xff : packet.destination()[0] >= 0xe0;
+}
+
+enum class IpError { kNone, kTooShort, kBadVersion, kBadHeaderLength, kLengthMismatch };
+
+/**
+ * Checks version, header length and total length. With `trust_length` false the length fields rule and `data` may be
+ * longer; with true (a super-packet, whose length field may not hold its length) `data` is the packet.
+ */
+inline IpError ParseIp(Bytes data, bool trust_length, IpPacket* packet) {
+  if (data.empty()) return IpError::kTooShort;
+  const uint8_t version = data[0] >> 4;
+  if (version != 4 && version != 6) return IpError::kBadVersion;
+  const bool is_v6 = version == 6;
+  if (data.size() < (is_v6 ? kIpv6HeaderBytes : kIpv4HeaderBytes)) return IpError::kTooShort;
+  const size_t header_bytes = is_v6 ? kIpv6HeaderBytes : static_cast<size_t>(data[0] & 15) * 4;
+  if (header_bytes < kIpv4HeaderBytes || header_bytes > data.size()) return IpError::kBadHeaderLength;
+  if (!trust_length) {
+    const size_t total = is_v6 ? kIpv6HeaderBytes + LoadBe16(data.data() + kIpv6PayloadLength)
+                               : LoadBe16(data.data() + kIpv4TotalLength);
+    if (total < header_bytes || total > data.size()) return IpError::kLengthMismatch;
+    data = data.first(total);
+  }
+  *packet = {data, is_v6, static_cast<uint16_t>(header_bytes), data[is_v6 ? kIpv6NextHeader : kIpv4Protocol]};
+  return IpError::kNone;
+}
+
+/** Sum of the pseudo-header (RFC 9293 3.1, RFC 8200 8.1) without its length. */
+inline uint64_t PseudoHeaderSum(const IpPacket& packet, uint8_t protocol) {
+  return ChecksumAdd(ChecksumWord(protocol), packet.source(), 2 * packet.address_bytes());
+}
+
+/** Computes the IPv4 header checksum afresh. */
+inline void StoreIpv4Checksum(uint8_t* header, size_t header_bytes) {
+  StoreRaw16(header + kIpv4Checksum, 0);
+  StoreRaw16(header + kIpv4Checksum, static_cast<uint16_t>(~ChecksumFold(ChecksumAdd(0, header, header_bytes))));
+}
+
+}  // namespace hopsack

@@ -1,0 +1,158 @@
+// The pump as the control plane sees it: opened with a tunnel's socket, given a table, started, stopped. Owns the
+// memory that the packet threads count in. No packet comes this way.
+import { loadAddon, type NativeAddon, type NativePump, type OffloadSwitches } from "../addon.js";
+import type { TunnelSocket, Underlay } from "../backend/backend.js";
+import { errnoOf, HopsackError } from "../errors.js";
+import type { PumpRoute } from "../plan/plan.js";
+import { encodeFib } from "./fib-records.js";
+
+export interface PumpOptions {
+  readonly socket: TunnelSocket;
+  readonly underlay: Underlay;
+  /** Bytes in front of the inner packet, outer IP header included. */
+  readonly overheadBytes: number;
+  readonly offloads: OffloadSwitches;
+  /** flannel's loop instead of the batched one. */
+  readonly naive: boolean;
+  readonly checkInnerSource: boolean;
+}
+
+export interface PumpCounters {
+  /** Every word of the addon by its name; packets, bytes and calls since the pump was opened. */
+  readonly words: Readonly<Record<string, number>>;
+  readonly drops: readonly { readonly name: string; readonly help: string; readonly packets: number }[];
+  /** What is in use now: granted by the kernel, and not fallen back since. */
+  readonly offloads: Readonly<Record<keyof OffloadSwitches, boolean>>;
+}
+
+export class Pump {
+  readonly #native: NativePump;
+  readonly #addon: NativeAddon;
+  readonly #words: BigUint64Array;
+
+  private constructor(addon: NativeAddon, native: NativePump, words: BigUint64Array) {
+    this.#addon = addon;
+    this.#native = native;
+    this.#words = words;
+  }
+
+  /**
+   * Opens the TUN device and the UDP socket. The device is down, without address and route: the reconciler's work.
+   * @throws NOT_PERMITTED, NO_TUN, DEVICE_BUSY, PORT_TAKEN, NO_ADDRESS
+   */
+  static open(options: PumpOptions): Pump {
+    const addon = loadAddon();
+    const words = new BigUint64Array(
+      new SharedArrayBuffer(addon.counterNames.length * BigUint64Array.BYTES_PER_ELEMENT),
+    );
+    try {
+      const native = new addon.Pump({
+        tunName: options.socket.tunName,
+        bindAddress: options.underlay.address,
+        bindPort: options.socket.port,
+        expectedHeader: options.socket.expectedHeader,
+        expectedHeaderMask: options.socket.expectedHeaderMask,
+        overheadBytes: options.overheadBytes,
+        offloads: options.offloads,
+        naive: options.naive,
+        checkInnerSource: options.checkInnerSource,
+        counters: words,
+      });
+      return new Pump(addon, native, words);
+    } catch (error) {
+      throw explainOpenError(error, options);
+    }
+  }
+
+  get tunName(): string {
+    return this.#native.tunName;
+  }
+
+  get tunIfIndex(): number {
+    return this.#native.tunIfIndex;
+  }
+
+  /** Replaces the forwarding table; packets see the old one or the new one, never a mixture. */
+  publish(routes: readonly PumpRoute[]): void {
+    const { nextHops, headers, routes: records } = encodeFib(routes);
+    this.#native.publish(nextHops, headers, records);
+  }
+
+  start(): void {
+    this.#native.start();
+  }
+
+  /** Ends the threads; the device goes with them, and its addresses and routes with the device. */
+  stop(): void {
+    this.#native.stop();
+  }
+
+  /** Somebody deleted the device under us: this pump carries nothing any more. */
+  get isDeviceLost(): boolean {
+    return this.#word("device_lost") !== 0;
+  }
+
+  counters(): PumpCounters {
+    const words = Object.fromEntries(this.#addon.counterNames.map((name) => [name, this.#word(name)]));
+    return {
+      words,
+      drops: this.#addon.dropReasons.map(({ name, help }) => ({ name, help, packets: words[`drop_${name}`] ?? 0 })),
+      offloads: {
+        tso: words.offload_tso === 1,
+        uso: words.offload_uso === 1,
+        udpGso: words.offload_udp_gso === 1,
+        udpGro: words.offload_udp_gro === 1,
+        tunGro: words.offload_tun_gro === 1,
+      },
+    };
+  }
+
+  #word(name: string): number {
+    return Number(Atomics.load(this.#words, this.#addon.counterNames.indexOf(name)));
+  }
+}
+
+function explainOpenError(error: unknown, options: PumpOptions): unknown {
+  const { tunName, port } = options.socket;
+  const { address, linkName } = options.underlay;
+  switch (errnoOf(error)) {
+    case "EADDRINUSE":
+      return new HopsackError(
+        "PORT_TAKEN",
+        `UDP port ${port} on ${address} is in use; see who has it with: ss -lunp 'sport = ${port}', or set Backend.Port in the network configuration of all hosts`,
+        { cause: error },
+      );
+    case "EADDRNOTAVAIL":
+      return new HopsackError("NO_ADDRESS", `${linkName} no longer has the address ${address}`, {
+        cause: error,
+        retryable: true,
+      });
+    case "ENOENT":
+    case "ENODEV":
+    case "ENXIO":
+      return new HopsackError("NO_TUN", "/dev/net/tun is not there; load the kernel module with: modprobe tun", {
+        cause: error,
+      });
+    case "EPERM":
+    case "EACCES":
+      return new HopsackError(
+        "NOT_PERMITTED",
+        `creating the TUN device ${tunName} is not permitted; run hopsackd as root or with CAP_NET_ADMIN`,
+        { cause: error },
+      );
+    case "EBUSY":
+      return new HopsackError(
+        "DEVICE_BUSY",
+        `the TUN device ${tunName} is open in another process; stop that one, or choose another name with --device`,
+        { cause: error },
+      );
+    case "EINVAL":
+      return new HopsackError(
+        "DEVICE_BUSY",
+        `${tunName} exists and is no TUN device of the kind needed; choose another name with --device, or remove it with: ip link del ${tunName}`,
+        { cause: error },
+      );
+    default:
+      return error;
+  }
+}
