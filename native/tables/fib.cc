@@ -29,7 +29,7 @@ NextHop ParseNextHop(const uint8_t* record, ConstBytes headers) {
   const size_t offset = Load<uint32_t>(record + 8);
   Require(hop.header_bytes <= kMaxEncapBytes, "encapsulation header too long");
   Require(offset + hop.header_bytes <= headers.size(), "encapsulation header outside the header bytes");
-  std::memcpy(hop.header.data(), headers.data() + offset, hop.header_bytes);
+  std::copy_n(headers.begin() + static_cast<ptrdiff_t>(offset), hop.header_bytes, hop.header.begin());
   return hop;
 }
 

@@ -1,0 +1,244 @@
+#include "pump/coalescer.h"
+
+#include <algorithm>
+#include <map>
+
+#include "test/packets.h"
+
+namespace hopsack::test {
+namespace {
+
+struct Output {
+  VirtioNetHeader offload;
+  Packet bytes;
+  size_t packets;
+};
+
+std::vector<Output> Coalesce(std::vector<Packet>& packets, Coalescer::Options options = {true, true}) {
+  Coalescer coalescer(options);
+  for (Packet& packet : packets) coalescer.Add(View(packet));
+  std::vector<Output> outputs;
+  for (size_t i = 0; i < coalescer.item_count(); i++) {
+    const Coalescer::Write write = coalescer.Build(i);
+    Output output{};
+    std::memcpy(&output.offload, write.iov[0].iov_base, sizeof output.offload);
+    for (size_t k = 1; k < write.iov_count; k++) {
+      const auto* base = static_cast<const uint8_t*>(write.iov[k].iov_base);
+      output.bytes.insert(output.bytes.end(), base, base + write.iov[k].iov_len);
+    }
+    output.packets = write.packets;
+    outputs.push_back(output);
+  }
+  return outputs;
+}
+
+std::vector<Packet> SegmentAll(std::vector<Output>& outputs) {
+  std::vector<Packet> packets;
+  for (Output& output : outputs) {
+    if (output.offload.gso_type == kVirtioGsoNone) {
+      packets.push_back(output.bytes);
+      continue;
+    }
+    Segmenter segmenter;
+    if (!segmenter.Init(View(output.bytes), output.offload)) return {};
+    for (size_t i = 0; i < segmenter.segment_count(); i++) {
+      Packet packet(segmenter.header_bytes());
+      const ConstBytes payload = segmenter.Stamp(i, packet.data());
+      packet.insert(packet.end(), payload.begin(), payload.end());
+      packets.push_back(packet);
+    }
+  }
+  return packets;
+}
+
+/** A few flows, mostly well behaved, with everything that must stop a merge strewn in. */
+std::vector<Packet> RandomTraffic() {
+  std::vector<Spec> flows(1 + RandomBelow(3));
+  for (size_t i = 0; i < flows.size(); i++) {
+    flows[i].is_v6 = OneIn(3);
+    flows[i].is_tcp = !OneIn(3);
+    flows[i].source_port = static_cast<uint16_t>(4000 + i);
+    flows[i].payload_bytes = 1 + RandomBelow(1400);
+    flows[i].sequence = static_cast<uint32_t>(Random()());
+    flows[i].ip_id = static_cast<uint16_t>(Random()());
+    flows[i].dont_fragment = OneIn(2);
+  }
+  std::vector<Packet> packets;
+  for (size_t i = RandomBelow(120); i > 0; i--) {
+    Spec& flow = flows[RandomBelow(flows.size())];
+    Spec spec = flow;
+    if (OneIn(15)) spec.payload_bytes = RandomBelow(1400);
+    if (OneIn(15)) spec.flags |= kTcpPsh;
+    if (OneIn(20)) spec.flags |= static_cast<uint8_t>(1 << RandomBelow(8));
+    if (OneIn(20)) flow.ack = spec.ack += 1;
+    if (OneIn(20)) spec.sequence += 3;
+    if (OneIn(20)) spec.tos = 2;
+    if (OneIn(20)) spec.ttl = 63;
+    if (OneIn(20)) spec.window = 501;
+    if (OneIn(20)) spec.tcp_option_bytes = 0;
+    if (OneIn(20)) spec.ip_id = static_cast<uint16_t>(Random()());
+    packets.push_back(MakePacket(spec));
+    if (OneIn(25)) packets.back()[packets.back().size() - 1] ^= 1;  // damaged on the way
+    flow.sequence = spec.sequence + static_cast<uint32_t>(spec.payload_bytes);
+    flow.ip_id = static_cast<uint16_t>(spec.ip_id + 1);
+  }
+  return packets;
+}
+
+uint32_t PortsOf(const Packet& packet) { return LoadBe32(&packet[packet[0] >> 4 == 6 ? 40 : 20]); }
+
+/** Packets of each flow in their order; between flows the order is free. */
+std::map<uint32_t, std::vector<Packet>> ByFlow(const std::vector<Packet>& packets) {
+  std::map<uint32_t, std::vector<Packet>> flows;
+  for (const Packet& packet : packets) flows[PortsOf(packet)].push_back(packet);
+  return flows;
+}
+
+bool IsPureAck(const Packet& packet) {
+  const size_t l4 = packet[0] >> 4 == 6 ? 40 : 20;
+  return packet[packet[0] >> 4 == 6 ? kIpv6NextHeader : kIpv4Protocol] == IPPROTO_TCP &&
+         packet[l4 + kTcpFlags] == kTcpAckFlag && packet.size() == l4 + TcpHeaderLength(&packet[l4]);
+}
+
+size_t CountWrites(std::vector<Packet> packets) { return Coalesce(packets).size(); }
+
+std::vector<Packet> TwoPackets(const Spec& first, void (*change)(Spec&)) {
+  Spec second = first;
+  second.sequence += static_cast<uint32_t>(first.payload_bytes);
+  second.ip_id++;
+  change(second);
+  return {MakePacket(first), MakePacket(second)};
+}
+
+}  // namespace
+
+TEST("coalescer: segment(coalesce(x)) = x, byte for byte, for every flow, in order") {
+  size_t merged = 0;
+  for (int round = 0; round < 3000; round++) {
+    std::vector<Packet> packets = RandomTraffic();
+    // A pure ACK may be overtaken by data of its flow, as in the kernel: compared apart.
+    std::vector<Output> outputs = Coalesce(packets);
+    std::vector<Packet> again = SegmentAll(outputs);
+    merged += packets.size() - outputs.size();
+    CHECK(again.size() == packets.size());
+    const auto acks_in = std::count_if(packets.begin(), packets.end(), IsPureAck);
+    CHECK(acks_in == std::count_if(again.begin(), again.end(), IsPureAck));
+    std::erase_if(packets, IsPureAck);
+    std::erase_if(again, IsPureAck);
+    CHECK(ByFlow(again) == ByFlow(packets));
+  }
+  CHECK(merged > 1000);
+}
+
+TEST("coalescer: a run of full segments of one flow becomes one super-packet of at most 65535 bytes") {
+  for (const bool is_v6 : {false, true}) {
+    Spec spec;
+    spec.is_v6 = is_v6;
+    spec.payload_bytes = 1400;
+    std::vector<Packet> packets;
+    for (int i = 0; i < 60; i++) {
+      packets.push_back(MakePacket(spec));
+      spec.sequence += 1400;
+      spec.ip_id++;
+    }
+    const std::vector<Output> outputs = Coalesce(packets);
+    CHECK(outputs.size() == 2);
+    CHECK(outputs[0].bytes.size() <= 65535 && outputs[0].packets == 46);
+    CHECK(outputs[0].offload.gso_size == 1400 && outputs[0].offload.flags == kVirtioNeedsChecksum);
+  }
+}
+
+TEST("coalescer: equal UDP datagrams merge up to 64, and a shorter one ends the run") {
+  Spec spec;
+  spec.is_tcp = false;
+  std::vector<Packet> packets;
+  for (int i = 0; i < 70; i++) {
+    packets.push_back(MakePacket(spec));
+    spec.ip_id++;
+  }
+  CHECK(Coalesce(packets)[0].packets == 64);
+  spec.payload_bytes = 10;
+  packets = {packets[0], packets[1]};
+  spec.ip_id = 3;
+  packets.push_back(MakePacket(spec));
+  spec.ip_id = 4;
+  packets.push_back(MakePacket(spec));
+  CHECK(Coalesce(packets).size() == 2);
+  CHECK(CountWrites({packets[0], packets[1]}) == 1);
+}
+
+TEST("coalescer: what the kernel's GRO would not merge is not merged") {
+  const Spec base;
+  CHECK(CountWrites(TwoPackets(base, [](Spec&) {})) == 1);
+  CHECK(CountWrites(TwoPackets(base, [](Spec& s) { s.sequence++; })) == 2);
+  CHECK(CountWrites(TwoPackets(base, [](Spec& s) { s.sequence--; })) == 2);
+  CHECK(CountWrites(TwoPackets(base, [](Spec& s) { s.ack++; })) == 2);
+  CHECK(CountWrites(TwoPackets(base, [](Spec& s) { s.window++; })) == 2);
+  CHECK(CountWrites(TwoPackets(base, [](Spec& s) { s.ttl--; })) == 2);
+  CHECK(CountWrites(TwoPackets(base, [](Spec& s) { s.tos = 3; })) == 2);
+  CHECK(CountWrites(TwoPackets(base, [](Spec& s) { s.dont_fragment = false; })) == 2);
+  CHECK(CountWrites(TwoPackets(base, [](Spec& s) { s.tcp_option_bytes = 0; })) == 2);
+  CHECK(CountWrites(TwoPackets(base, [](Spec& s) { s.source_port++; })) == 2);
+  CHECK(CountWrites(TwoPackets(base, [](Spec& s) { s.payload_bytes++; })) == 2);
+  CHECK(CountWrites(TwoPackets(base, [](Spec& s) { s.payload_bytes = 0; })) == 2);
+  CHECK(CountWrites(TwoPackets(base, [](Spec& s) { s.ip_id += 5; })) == 2);
+  for (const int flag : {0x01, 0x02, 0x04, 0x20, 0x40, 0x80}) {
+    std::vector<Packet> packets = TwoPackets(base, [](Spec&) {});
+    Packet& second = packets[1];
+    Spec spec = base;
+    spec.sequence += static_cast<uint32_t>(base.payload_bytes);
+    spec.ip_id++;
+    spec.flags |= static_cast<uint8_t>(flag);
+    second = MakePacket(spec);
+    CHECK(CountWrites(packets) == 2);
+  }
+}
+
+TEST("coalescer: with DF a constant IP ID merges too, without DF it does not") {
+  Spec spec;
+  CHECK(CountWrites(TwoPackets(spec, [](Spec& s) { s.ip_id--; })) == 1);
+  spec.dont_fragment = false;
+  CHECK(CountWrites(TwoPackets(spec, [](Spec& s) { s.ip_id--; })) == 2);
+}
+
+TEST("coalescer: a packet with a wrong checksum is never part of a super-packet, first or later") {
+  for (const size_t damaged : {size_t{0}, size_t{1}}) {
+    std::vector<Packet> packets = TwoPackets(Spec(), [](Spec&) {});
+    packets[damaged].back() ^= 0x10;
+    const std::vector<Packet> original = packets;
+    const std::vector<Output> outputs = Coalesce(packets);
+    CHECK(outputs.size() == 2);
+    for (size_t i = 0; i < 2; i++) CHECK(outputs[i].bytes == original[i] && outputs[i].offload.flags == 0);
+  }
+}
+
+TEST("coalescer: nothing overtakes a FIN of its flow, nor any fragment") {
+  Spec spec;
+  std::vector<Packet> packets = TwoPackets(spec, [](Spec&) {});
+  Spec fin = spec;
+  fin.flags |= kTcpFin;
+  fin.source_port = spec.source_port;
+  packets.insert(packets.begin() + 1, MakePacket(fin));
+  CHECK(CountWrites(packets) == 3);
+
+  packets = TwoPackets(spec, [](Spec&) {});
+  Packet fragment = packets[0];
+  StoreBe16(&fragment[kIpv4Fragment], 100);
+  packets.insert(packets.begin() + 1, fragment);
+  CHECK(CountWrites(packets) == 3);
+}
+
+TEST("coalescer: data goes on merging behind a pure ACK of its flow") {
+  std::vector<Packet> packets = TwoPackets(Spec(), [](Spec&) {});
+  Spec ack;
+  ack.payload_bytes = 0;
+  packets.insert(packets.begin() + 1, MakePacket(ack));
+  CHECK(CountWrites(packets) == 2);
+}
+
+TEST("coalescer: switched off it passes everything on untouched") {
+  std::vector<Packet> packets = TwoPackets(Spec(), [](Spec&) {});
+  CHECK(Coalesce(packets, {false, false}).size() == 2);
+}
+
+}  // namespace hopsack::test
