@@ -1,0 +1,16 @@
+// Makes the backend that the network configuration names. The only file that knows every mode.
+import { HopsackError } from "../errors.js";
+import type { Backend, BackendInput } from "./backend.js";
+import { createUdpBackend } from "./udp.js";
+
+const BACKENDS: ReadonlyMap<string, (input: BackendInput) => Backend> = new Map([["udp", createUdpBackend]]);
+
+/** @throws BAD_CONFIG for a mode that is not there, or whose options cannot be used */
+export function createBackend(input: BackendInput): Backend {
+  const { type } = input.config.backend;
+  const create = BACKENDS.get(type);
+  if (create !== undefined) return create(input);
+  const problem = type === "" ? "Backend has no Type" : `Backend.Type ${JSON.stringify(type)} is not known`;
+  const known = [...BACKENDS.keys()].join(", ");
+  throw new HopsackError("BAD_CONFIG", `${problem}; use one of: ${known}`);
+}

@@ -1,0 +1,169 @@
+// The embedded store: a folder on one machine or a shared mount. `config.json` is the network configuration,
+// `subnets/<key>.json` one lease each, `lock` makes read-decide-write one step. People may edit any of it with an editor.
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { loadAddon } from "../addon.js";
+import { errnoOf, HopsackError } from "../errors.js";
+import { type Lease, type LeaseEvent, leaseKey } from "../lease/lease.js";
+import { type NetworkConfig, parseNetworkConfig } from "../lease/network-config.js";
+import { type Clock, systemClock } from "./clock.js";
+import { type TryLockFile, withFileLock } from "./file-lock.js";
+import { watchFolder } from "./folder-watch.js";
+import { LeaseFolder, unavailable } from "./lease-folder.js";
+import { decideAcquire, decideRelease, decideRenew, isLive, type LeaseTerms } from "./lease-rules.js";
+import type { AcquireRequest, LeaseStore } from "./lease-store.js";
+import { watchSnapshots } from "./snapshot-watch.js";
+import { StandingWarnings } from "./warnings.js";
+
+export interface FileStoreOptions {
+  readonly folder: string;
+  readonly leaseTtlSeconds: number;
+  /** Read instead of the folder's config.json. */
+  readonly netConfigPath: string | null;
+  /** Gets one sentence for each lease file that is skipped. */
+  readonly onWarning?: (message: string) => void;
+  readonly clock?: Clock;
+  readonly tryLockFile?: TryLockFile;
+}
+
+/** Shared mounts deliver no inotify events for what other machines write. */
+const RELIST_MS = 10_000;
+
+export class FileLeaseStore implements LeaseStore {
+  readonly description: string;
+  readonly #configPath: string;
+  readonly #root: string;
+  readonly #leases: LeaseFolder;
+  readonly #ttlMs: number;
+  readonly #clock: Clock;
+  readonly #tryLockFile: TryLockFile;
+  readonly #onWarning: (message: string) => void;
+  readonly #warnings: StandingWarnings;
+  readonly #watchWarnings: StandingWarnings;
+  readonly #closing = new AbortController();
+  /** The last listing by key: a lease whose file is damaged afterwards stays as it was until it expires. */
+  #known = new Map<string, Lease>();
+
+  constructor(options: FileStoreOptions) {
+    this.description = `file:${options.folder}`;
+    this.#root = options.folder;
+    this.#configPath = options.netConfigPath ?? join(options.folder, "config.json");
+    this.#leases = new LeaseFolder(join(options.folder, "subnets"));
+    this.#ttlMs = options.leaseTtlSeconds * 1000;
+    this.#clock = options.clock ?? systemClock;
+    this.#tryLockFile = options.tryLockFile ?? ((fd) => loadAddon().tryLockFile(fd));
+    this.#onWarning = options.onWarning ?? (() => undefined);
+    this.#warnings = new StandingWarnings(this.#onWarning);
+    this.#watchWarnings = new StandingWarnings(this.#onWarning);
+  }
+
+  async readConfig(): Promise<NetworkConfig> {
+    const path = this.#configPath;
+    const text = await readFile(path, "utf8").catch((error: unknown) => {
+      if (errnoOf(error) !== "ENOENT") throw unavailable(error, path);
+      const cure = 'write {"Network": "10.244.0.0/16"} there, or name another file with --net-config';
+      throw new HopsackError("BAD_CONFIG", `there is no network configuration at ${path}; ${cure}`, { cause: error });
+    });
+    return parseNetworkConfig(text, path);
+  }
+
+  acquire(request: AcquireRequest): Promise<Lease> {
+    return this.#exclusively(async () => {
+      await this.#leases.removeTemporaries();
+      const { leases, unreadable, faults } = await this.#leases.list();
+      this.#warnings.update(faults);
+      const { lease, remove } = decideAcquire(
+        request,
+        { description: this.description, leases, unreadable },
+        this.#terms(),
+      );
+      for (const gone of remove) await this.#leases.remove(gone);
+      await this.#leases.put(lease);
+      return lease;
+    });
+  }
+
+  renew(lease: Lease): Promise<Lease> {
+    return this.#exclusively(async () => {
+      const renewed = decideRenew(lease, await this.#stored(lease), this.#terms());
+      await this.#leases.put(renewed);
+      return renewed;
+    });
+  }
+
+  release(lease: Lease): Promise<void> {
+    return this.#exclusively(async () => {
+      const rest = decideRelease(lease, await this.#stored(lease));
+      if (rest === null) await this.#leases.remove(lease);
+      else if (rest !== undefined) await this.#leases.put(rest);
+    });
+  }
+
+  async list(): Promise<Lease[]> {
+    try {
+      const { leases, unreadable, faults } = await this.#leases.list();
+      this.#warnings.update(faults);
+      const damaged = unreadable.flatMap((pair) => this.#known.get(leaseKey(pair)) ?? []);
+      const live = [...leases, ...damaged].filter((lease) => isLive(lease, this.#clock.now()));
+      this.#known = new Map(live.map((lease) => [leaseKey(lease), lease]));
+      return live;
+    } catch (error) {
+      throw unavailable(error, this.#leases.path);
+    }
+  }
+
+  watch(signal: AbortSignal): AsyncIterable<LeaseEvent[]> {
+    const source = {
+      list: () => this.list(),
+      subscribe: (onChange: () => void) => this.#subscribe(onChange),
+      clock: this.#clock,
+      relistMs: RELIST_MS,
+    };
+    return watchSnapshots(source, [signal, this.#closing.signal]);
+  }
+
+  async close(): Promise<void> {
+    this.#closing.abort();
+  }
+
+  async #subscribe(onChange: () => void): Promise<() => void> {
+    await this.#createFolder();
+    const isLeaseFile = (name: string | null): boolean => name === null || !name.startsWith(".");
+    const onWarning = (message: string): void => this.#watchWarnings.update([message]);
+    return watchFolder(this.#leases.path, (name) => isLeaseFile(name) && onChange(), onWarning);
+  }
+
+  /**
+   * The stored lease of our own key. When its file was damaged while the lease was running, nobody else can have taken
+   * it: the lease counts as stored, and the next write repairs the file.
+   */
+  async #stored(lease: Lease): Promise<Lease | undefined> {
+    try {
+      return await this.#leases.get(lease);
+    } catch (error) {
+      if (!(error instanceof HopsackError) || !isLive(lease, this.#clock.now())) throw error;
+      this.#onWarning(`${error.message} (this host still holds ${leaseKey(lease)})`);
+      return lease;
+    }
+  }
+
+  async #exclusively<T>(work: () => Promise<T>): Promise<T> {
+    await this.#createFolder();
+    try {
+      return await withFileLock(join(this.#root, "lock"), this.#tryLockFile, this.#closing.signal, work);
+    } catch (error) {
+      if (!this.#closing.signal.aborted) throw unavailable(error, this.#root);
+      throw new HopsackError("STORE_UNAVAILABLE", `${this.description} was closed`, { cause: error });
+    }
+  }
+
+  async #createFolder(): Promise<void> {
+    await this.#leases.create().catch((error: unknown) => {
+      throw unavailable(error, this.#leases.path);
+    });
+  }
+
+  #terms(): LeaseTerms {
+    return { nowMs: this.#clock.now(), ttlMs: this.#ttlMs };
+  }
+}

@@ -1,0 +1,27 @@
+// backend/registry: the mode that the configuration names.
+import t from "tap";
+import { createBackend } from "../../../src/backend/registry.js";
+import { parseNetworkConfig } from "../../../src/lease/network-config.js";
+
+function create(backend: unknown): ReturnType<typeof createBackend> {
+  return createBackend({
+    config: parseNetworkConfig(JSON.stringify({ Network: "10.244.0.0/16", Backend: backend }), "test"),
+    underlay: { linkName: "eth0", linkIndex: 2, address: "192.168.50.1", publicIp: "192.168.50.1", mtuBytes: 1500 },
+    deviceName: "flannel0",
+    ipMasq: false,
+  });
+}
+
+t.test("makes the udp backend by default and in any case", async (t) => {
+  t.equal(create(undefined).type, "udp");
+  t.equal(create({ Type: "UDP" }).overheadBytes, 28);
+});
+
+t.test("refuses unknown modes and a Backend without Type, naming the known ones", async (t) => {
+  t.throws(() => create({ Type: "carrier-pigeon" }), {
+    code: "BAD_CONFIG",
+    message: 'Backend.Type "carrier-pigeon" is not known; use one of: udp',
+  });
+  t.throws(() => create({ Port: 1 }), { code: "BAD_CONFIG", message: "Backend has no Type; use one of: udp" });
+  t.throws(() => create({ Type: "constructor" }), { code: "BAD_CONFIG" });
+});

@@ -1,0 +1,147 @@
+// backend/udp: the plan of a host, against flannel's udp backend (addresses, routes, MTU, port).
+import fc from "fast-check";
+import t from "tap";
+import type { BackendInput } from "../../../src/backend/backend.js";
+import { createUdpBackend, gsoMax } from "../../../src/backend/udp.js";
+import type { Lease } from "../../../src/lease/lease.js";
+import { parseNetworkConfig } from "../../../src/lease/network-config.js";
+import { attrs, prefix, reservation } from "../../contract/lease-store.js";
+
+const DUAL = { EnableIPv6: true, IPv6Network: "fd00::/48" };
+
+function input(config: Record<string, unknown> = {}, changes: Partial<BackendInput> = {}): BackendInput {
+  return {
+    config: parseNetworkConfig(JSON.stringify({ Network: "10.244.0.0/16", ...config }), "test"),
+    underlay: { linkName: "eth0", linkIndex: 2, address: "192.168.50.1", publicIp: "192.168.50.1", mtuBytes: 1500 },
+    deviceName: "flannel0",
+    ipMasq: false,
+    ...changes,
+  };
+}
+
+function dual(number: number): Lease {
+  return { ...reservation(number), subnetV6: prefix(`fd00:0:0:${number}::/64`) };
+}
+
+function routeRows(peers: readonly Lease[], backendInput = input(), own = reservation(1)): string[] {
+  const { pumpRoutes } = createUdpBackend(backendInput).plan(own, peers);
+  return pumpRoutes.map(({ prefix, endpoint }) => `${prefix} ${endpoint.address}:${endpoint.port}`);
+}
+
+t.test("plans what flannel sets up: device, /32 address, one route of the whole Network", async (t) => {
+  t.same(createUdpBackend(input()).plan(reservation(1), [reservation(2), reservation(3)]), {
+    links: [{ name: "flannel0", mtuBytes: 1472, gsoMaxBytes: 61_672, txQueueLength: 1000 }],
+    addresses: [{ link: "flannel0", address: "10.244.1.0/32" }],
+    routes: [{ prefix: "10.244.0.0/16", link: "flannel0", gateway: null }],
+    masquerades: [],
+    pumpRoutes: [
+      { prefix: "10.244.2.0/24", endpoint: { address: "192.168.50.2", port: 8285 }, header: new Uint8Array() },
+      { prefix: "10.244.3.0/24", endpoint: { address: "192.168.50.3", port: 8285 }, header: new Uint8Array() },
+    ],
+  });
+});
+
+t.test("IPv6 parts travel to the peer's IPv4 address", async (t) => {
+  const plan = createUdpBackend(input(DUAL, { ipMasq: true })).plan(dual(1), [dual(2), reservation(3)]);
+  t.same(
+    plan.addresses.map(({ address }) => address),
+    ["10.244.1.0/32", "fd00:0:0:1::/128"],
+  );
+  t.same(
+    plan.routes.map(({ prefix }) => prefix),
+    ["10.244.0.0/16", "fd00::/48"],
+  );
+  t.same(
+    plan.pumpRoutes.map(({ prefix, endpoint }) => `${prefix} ${endpoint.address}`),
+    ["10.244.2.0/24 192.168.50.2", "fd00:0:0:2::/64 192.168.50.2", "10.244.3.0/24 192.168.50.3"],
+  );
+  t.same(plan.masquerades, [
+    { network: "10.244.0.0/16", subnet: "10.244.1.0/24" },
+    { network: "fd00::/48", subnet: "fd00:0:0:1::/64" },
+  ]);
+});
+
+t.test("publishes a lease like flannel's: public IP, no data", async (t) => {
+  const underlay = { ...input().underlay, publicIp: "203.0.113.7" };
+  t.same(createUdpBackend(input({}, { underlay })).leaseAttrs("h1"), {
+    publicIp: "203.0.113.7",
+    publicIpv6: null,
+    backendType: "udp",
+    backendData: null,
+    backendV6Data: null,
+    node: "h1",
+  });
+});
+
+t.test("opens the configured port with no header", async (t) => {
+  const bare = { tunName: "flannel0", expectedHeader: new Uint8Array(), expectedHeaderMask: new Uint8Array() };
+  t.same(createUdpBackend(input()).socket, { ...bare, port: 8285 });
+  t.same(createUdpBackend(input({ Backend: { Type: "udp", port: 9000 } })).socket, { ...bare, port: 9000 });
+  t.same(routeRows([reservation(2)], input({ Backend: { Port: 9000, Type: "udp" } })), [
+    "10.244.2.0/24 192.168.50.2:9000",
+  ]);
+  for (const Port of [0, 65_536, -1, 8285.5, "8285", true]) {
+    t.throws(() => createUdpBackend(input({ Backend: { Type: "udp", Port } })), {
+      code: "BAD_CONFIG",
+      message: `Backend.Port ${JSON.stringify(Port)} is not a UDP port; use a number from 1 to 65535, or remove it for 8285`,
+    });
+  }
+});
+
+t.test("peers that cannot be reached this way are left out, the others stay", async (t) => {
+  const unusable: Lease[] = [
+    reservation(1),
+    { ...reservation(4), attrs: { ...attrs(4), backendType: "vxlan" } },
+    { ...reservation(5), attrs: attrs(1, "double") },
+    { ...reservation(6), attrs: { ...attrs(6), publicIp: "0.0.0.0" } },
+    { ...reservation(7), attrs: { ...attrs(7), publicIp: "239.1.1.1" } },
+    { ...reservation(8), attrs: { ...attrs(8), publicIp: "255.255.255.255" } },
+    { ...reservation(9), subnet: prefix("10.99.9.0/24") },
+    { ...reservation(10), subnet: prefix("10.244.0.0/16") },
+    { ...reservation(11), subnet: prefix("10.244.1.128/25") },
+  ];
+  t.same(routeRows([...unusable, reservation(2)]), ["10.244.2.0/24 192.168.50.2:8285"]);
+  t.same(routeRows([dual(3)]), ["10.244.3.0/24 192.168.50.3:8285"], "an IPv6 part needs an IPv6 network");
+});
+
+t.test("of two leases of one subnet the younger one counts", async (t) => {
+  const older = { ...reservation(2), expiresAt: 1000 };
+  const younger = { ...dual(2), attrs: attrs(20), expiresAt: 2000 };
+  const rows = ["10.244.2.0/24 192.168.50.20:8285", "fd00:0:0:2::/64 192.168.50.20:8285"];
+  t.same(routeRows([older, younger], input(DUAL), dual(1)), rows);
+  t.same(routeRows([younger, older], input(DUAL), dual(1)), rows);
+});
+
+t.test("the inner MTU is the underlay's less 28, and must suit the network", async (t) => {
+  const mtu = (mtuBytes: number, config = {}): number | undefined => {
+    const underlay = { ...input().underlay, mtuBytes };
+    return createUdpBackend(input(config, { underlay })).plan(reservation(1), []).links[0]?.mtuBytes;
+  };
+  t.equal(mtu(9000), 8972);
+  t.equal(mtu(65_536), 65_507, "no datagram is larger, not even on loopback");
+  t.equal(mtu(1308, DUAL), 1280);
+  t.throws(() => mtu(1307, DUAL), { code: "BAD_CONFIG", message: /eth0 has MTU 1307, .* set its MTU to 1308 or more/ });
+  t.throws(() => mtu(90), { code: "BAD_CONFIG" });
+});
+
+t.test("every super-packet up to gsoMax fits one send, and one more segment would not", async (t) => {
+  t.equal(gsoMax(1472), 61_672);
+  t.equal(gsoMax(8972), 62_372);
+  t.equal(gsoMax(65_507), 65_507);
+  const headers = fc.integer({ min: 40, max: 72 });
+  fc.assert(
+    fc.property(fc.integer({ min: 576, max: 65_507 }), headers, fc.nat(1000), (mtuBytes, headerBytes, slack) => {
+      const payload = gsoMax(mtuBytes) - headerBytes - slack;
+      const segments = Math.ceil(payload / (mtuBytes - headerBytes));
+      return segments <= 64 && payload + segments * headerBytes <= 65_507;
+    }),
+    { numRuns: 2000 },
+  );
+  fc.assert(
+    fc.property(fc.integer({ min: 576, max: 65_507 }), (mtuBytes) => {
+      const payload = gsoMax(mtuBytes) - 72 + 1;
+      const segments = Math.ceil(payload / (mtuBytes - 72));
+      return segments > 64 || segments * mtuBytes > 65_507;
+    }),
+  );
+});
