@@ -108,7 +108,7 @@ class MonitorWrap : public Napi::ObjectWrap<MonitorWrap> {
   bool Enqueue(Batch batch) {
     auto owned = std::make_unique<Batch>(std::move(batch));
     if (queue_.BlockingCall(owned.get()) != napi_ok) return false;
-    owned.release();
+    static_cast<void>(owned.release());  // Dequeue has it
     return true;
   }
 

@@ -22,9 +22,9 @@ namespace {
 /** An acknowledgement occupies about 1 KiB of the receive buffer, which holds 208 KiB by default. */
 constexpr size_t kBatchMessages = 64;
 /** Well below the default send buffer (208 KiB): a batch is one datagram. */
-constexpr size_t kBatchBytes = 32 * 1024;
+constexpr size_t kBatchBytes = size_t{32} * 1024;
 /** The kernel fills at most 32 KiB per datagram of a dump. */
-constexpr size_t kReceiveBytes = 64 * 1024;
+constexpr size_t kReceiveBytes = size_t{64} * 1024;
 constexpr int kReceiveQueueBytes = 1024 * 1024;
 /** The kernel answers in microseconds; a request without an answer is a bug, and must not stop the event loop for good.
  */

@@ -25,7 +25,11 @@ export function encodeFib(routes: readonly PumpRoute[]): FibRecords {
     writeRoute(routeBytes.subarray(i * ROUTE_BYTES, (i + 1) * ROUTE_BYTES), canonicalPrefix(route.prefix), hop.index);
   });
   const hopRoutes = [...hops.values()].map((hop) => hop.route);
-  return { nextHops: encodeNextHops(hopRoutes), headers: Buffer.concat(hopRoutes.map((r) => r.header)), routes: routeBytes };
+  return {
+    nextHops: encodeNextHops(hopRoutes),
+    headers: Buffer.concat(hopRoutes.map((r) => r.header)),
+    routes: routeBytes,
+  };
 }
 
 function encodeNextHops(hops: readonly PumpRoute[]): Uint8Array {

@@ -1,0 +1,150 @@
+// The kernel's links, addresses and routes: read, asked and changed through one netlink socket. Calls take the microseconds
+// that the kernel needs. A change that is refused says so in the kernel's own words.
+import { getSystemErrorMap } from "node:util";
+import { loadAddon, type NativeNetlinkSocket } from "../addon.js";
+import { type ErrorCode, errnoOf, HopsackError, messageOf } from "../errors.js";
+import { encodeAddressDump, type InterfaceAddress, parseInterfaceAddressMessage } from "../netlink/addr.js";
+import { type Change, encodeChange, objectOf } from "../netlink/change.js";
+import { encodeLinkDump, type Link, parseLink } from "../netlink/link.js";
+import { type Ack, MessageFlag, MessageType, type NetlinkMessage, parseAck, parseMessage } from "../netlink/message.js";
+import {
+  encodeRouteDump,
+  encodeRouteQuery,
+  MAIN_TABLE,
+  parseRoute,
+  parseRouteAnswer,
+  type Route,
+} from "../netlink/route.js";
+
+/** A dump is repeated when the table changed under it; after so many times the last one has to do. */
+const DUMP_TRIES = 4;
+
+/** What may pass if the same request is made again. */
+const RETRYABLE_ERRNOS = new Set(["EAGAIN", "EBUSY", "EINTR", "ENOBUFS", "ENOMEM", "ETIMEDOUT"]);
+const UNREACHABLE_ERRNOS = new Set(["ENETUNREACH", "EHOSTUNREACH", "ESRCH"]);
+const VERBS = {
+  "set-link": "set link",
+  "add-address": "add address",
+  "remove-address": "remove address",
+  "add-route": "add route",
+  "replace-route": "replace route",
+  "remove-route": "remove route",
+};
+
+export class Rtnetlink {
+  readonly #socket: NativeNetlinkSocket;
+  #sequence = 0;
+
+  constructor(socket: NativeNetlinkSocket = new (loadAddon().NetlinkSocket)()) {
+    this.#socket = socket;
+  }
+
+  /** @throws KERNEL_REFUSED, as the other readers */
+  links(): Link[] {
+    return this.#dump("list links", encodeLinkDump, MessageType.newLink, parseLink);
+  }
+
+  addresses(): InterfaceAddress[] {
+    return this.#dump("list addresses", encodeAddressDump, MessageType.newAddress, parseInterfaceAddressMessage);
+  }
+
+  /** The main table, IPv4 and IPv6. */
+  routes(): Route[] {
+    const routes = this.#dump("list routes", encodeRouteDump, MessageType.newRoute, parseRoute);
+    return routes.filter(({ table }) => table === MAIN_TABLE); // Linux before 4.20 does not filter
+  }
+
+  /** The route that a packet to `address` takes now, as `ip route get` shows it; null when there is none. */
+  routeTo(address: string): Route | null {
+    const what = `find the route to ${address}`;
+    const sequence = this.#nextSequence();
+    const answers = this.#request(what, [encodeRouteQuery(sequence, address)]);
+    const error = refusal(
+      what,
+      answers.map(parseAck).find((ack) => ack !== undefined),
+    );
+    if (error !== null) {
+      if (UNREACHABLE_ERRNOS.has(errnoOf(error.cause) ?? "")) return null;
+      throw error;
+    }
+    const answer = answers.find(({ type }) => type === MessageType.newRoute);
+    return (answer && parseRouteAnswer(answer.payload)) ?? null;
+  }
+
+  /**
+   * Makes the changes in their order; a refused one does not keep back the others.
+   * @returns for each change null, or why the kernel refused it: KERNEL_REFUSED or NOT_PERMITTED
+   * @throws KERNEL_REFUSED (retryable) when the kernel's answers were lost: some changes may be made
+   */
+  apply(changes: readonly Change[]): (HopsackError | null)[] {
+    const first = this.#sequence + 1;
+    const requests = changes.map((change) => encodeChange(this.#nextSequence(), change));
+    const acks = new Map<number, Ack>();
+    for (const message of this.#request("change the network", requests)) {
+      const ack = parseAck(message);
+      if (ack !== undefined) acks.set(message.sequence, ack);
+    }
+    return changes.map((change, index) =>
+      refusal(`${VERBS[change.kind]} ${objectOf(change)}`, acks.get(first + index)),
+    );
+  }
+
+  close(): void {
+    this.#socket.close();
+  }
+
+  #dump<T>(
+    what: string,
+    encode: (sequence: number) => Uint8Array,
+    type: number,
+    parse: (payload: Uint8Array) => T | undefined,
+  ): T[] {
+    let messages: NetlinkMessage[] = [];
+    for (let tries = 0; tries < DUMP_TRIES; tries++) {
+      messages = this.#request(what, [encode(this.#nextSequence())]);
+      const error = refusal(
+        what,
+        messages.map(parseAck).find((ack) => ack !== undefined),
+      );
+      if (error !== null) throw error;
+      if (!messages.some(({ flags }) => (flags & MessageFlag.dumpInterrupted) !== 0)) break;
+    }
+    return messages
+      .filter((message) => message.type === type)
+      .map(({ payload }) => parse(payload))
+      .filter((value) => value !== undefined);
+  }
+
+  #request(what: string, requests: readonly Uint8Array[]): NetlinkMessage[] {
+    try {
+      return this.#socket
+        .request(requests)
+        .map(parseMessage)
+        .filter((message) => message !== undefined);
+    } catch (cause) {
+      const errno = errnoOf(cause);
+      if (errno === undefined) throw cause;
+      const message = `the kernel did not answer a request to ${what} (${messageOf(cause)}); it is made again at the next try`;
+      throw new HopsackError("KERNEL_REFUSED", message, { retryable: true, cause });
+    }
+  }
+
+  #nextSequence(): number {
+    this.#sequence = (this.#sequence + 1) >>> 0;
+    return this.#sequence;
+  }
+}
+
+/** null when the request succeeded. The `cause` carries the errno name as `code`. */
+function refusal(what: string, ack: Ack | undefined): HopsackError | null {
+  if (ack === undefined) throw new Error(`the netlink socket returned no answer to: ${what}`);
+  if (ack.errno === 0) return null;
+  const [errno, meaning] = getSystemErrorMap().get(-ack.errno) ?? [`errno ${ack.errno}`, "unknown"];
+  const words = `${errno}: ${ack.words ?? meaning}`;
+  const code: ErrorCode = errno === "EPERM" ? "NOT_PERMITTED" : "KERNEL_REFUSED";
+  const cure = errno === "EPERM" ? "; run as root, or with the capability CAP_NET_ADMIN" : "";
+  return new HopsackError(code, `the kernel refused to ${what} (${words})${cure}`, {
+    retryable: RETRYABLE_ERRNOS.has(errno),
+    cause: Object.assign(new Error(words), { code: errno }),
+  });
+}

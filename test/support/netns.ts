@@ -1,0 +1,51 @@
+// Runs a test file in a world of its own: fresh network, mount and process namespaces with a private /run, so that
+// `ip netns add` inside needs no unique names. The kernel removes all of it with the last process, also after SIGKILL.
+// Use:  inOwnNamespace(t, import.meta.url, () => { t.test("...", ...); });
+import { execFileSync, spawnSync } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import type { Test } from "tap";
+
+const INSIDE = "HOPSACK_TEST_NAMESPACE";
+const UNSHARE = ["--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"];
+const SET_UP = 'mount -t tmpfs tmpfs /run && mkdir /run/netns && ip link set lo up && : <> /dev/net/tun && exec "$@"';
+
+/**
+ * Declares `tests` when this process is already inside; else runs the same file again inside, as one subtest. Skips with
+ * its reason where neither root nor user namespaces are to be had.
+ */
+export function inOwnNamespace(t: Test, fileUrl: string, tests: () => void): void {
+  if (process.env[INSIDE] !== undefined) {
+    tests();
+    return;
+  }
+  const flags = process.getuid?.() === 0 ? UNSHARE : ["--map-root-user", ...UNSHARE];
+  const probe = spawnSync("unshare", [...flags, "sh", "-c", SET_UP, "sh", "true"], { encoding: "utf8" });
+  if (probe.status !== 0) {
+    t.pass("own namespaces", { skip: `no namespaces: ${probe.stderr.trim() || probe.error?.message}` });
+    return;
+  }
+  const again = [process.execPath, ...process.execArgv, fileURLToPath(fileUrl)];
+  const options = { env: { ...process.env, [INSIDE]: "1" } };
+  t.spawn("unshare", [...flags, "sh", "-c", SET_UP, "sh", ...again], options, "in own namespaces");
+}
+
+/** Runs one command line (split on blanks, no shell), and returns its stdout. Throws with its stderr when it fails. */
+export function run(commandLine: string): string {
+  const [command = "", ...args] = commandLine.split(" ");
+  return execFileSync(command, args, { encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] });
+}
+
+/** `ip -j …`, parsed: the kernel's state as iproute2 sees it. */
+export function ipJson(args: string): Record<string, unknown>[] {
+  const parsed: unknown = JSON.parse(run(`ip -j ${args}`) || "[]");
+  return Array.isArray(parsed) ? parsed : [];
+}
+
+/** Waits until `isTrue` holds, looking every 5 ms; throws after `limitMs`. */
+export async function until(what: string, isTrue: () => boolean, limitMs = 5000): Promise<void> {
+  const deadline = Date.now() + limitMs;
+  while (!isTrue()) {
+    if (Date.now() > deadline) throw new Error(`not within ${limitMs} ms: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}

@@ -1,0 +1,204 @@
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import t from "tap";
+import { type Prefix, parsePrefix } from "../../../src/net/prefix.js";
+import type { InterfaceAddress } from "../../../src/netlink/addr.js";
+import { type Change, objectOf } from "../../../src/netlink/change.js";
+import type { Link } from "../../../src/netlink/link.js";
+import { HOPSACK_ROUTE_PROTOCOL, type Route } from "../../../src/netlink/route.js";
+import { type ActualState, DEFAULT_METRIC, diffPlan } from "../../../src/plan/diff.js";
+import type { Plan } from "../../../src/plan/plan.js";
+
+const NETWORKS = ["10.55.0.0/16", "fd55::/48"]
+  .map(parsePrefix)
+  .filter((prefix): prefix is Prefix => prefix !== undefined);
+const PLAN: Plan = {
+  links: [{ name: "flannel0", mtuBytes: 1472, gsoMaxBytes: 61_000, txQueueLength: 1000 }],
+  addresses: [{ link: "flannel0", address: "10.55.30.0/32" }],
+  routes: [{ prefix: "10.55.0.0/16", link: "flannel0", gateway: null }],
+  masquerades: [],
+  pumpRoutes: [],
+};
+const ETH = 2;
+const TUN = 7;
+
+function link(index: number, name: string, differences: Partial<Link> = {}): Link {
+  return {
+    index,
+    name,
+    mtuBytes: 1472,
+    isUp: true,
+    isRunning: true,
+    isLoopback: false,
+    kind: null,
+    hardwareAddress: null,
+    masterIndex: null,
+    gsoMaxBytes: 61_000,
+    txQueueLength: 1000,
+    stats: null,
+    ...differences,
+  };
+}
+
+function address(text: string, linkIndex = TUN, scope = 0): InterfaceAddress {
+  const [address = "", length] = text.split("/");
+  const family = text.includes(":") ? 6 : 4;
+  return { linkIndex, family, address, prefixLength: Number(length), scope, isPermanent: true, isDeprecated: false };
+}
+
+function route(prefix: string, linkIndex: number, gateway: string | null, differences: Partial<Route> = {}): Route {
+  const family = prefix.includes(":") ? 6 : 4;
+  return {
+    family,
+    prefix,
+    table: 254,
+    protocol: HOPSACK_ROUTE_PROTOCOL,
+    scope: 253,
+    type: 1,
+    metric: DEFAULT_METRIC[family],
+    preferredSource: null,
+    nextHops: [{ linkIndex, gateway }],
+    ...differences,
+  };
+}
+
+const TRUE_STATE: ActualState = {
+  links: [link(ETH, "eth0"), link(TUN, "flannel0")],
+  addresses: [address("192.168.50.10/24", ETH), address("10.55.30.0/32")],
+  routes: [route("0.0.0.0/0", ETH, "192.168.50.1", { protocol: 4 }), route("10.55.0.0/16", TUN, null)],
+};
+
+function diff(actual: Partial<ActualState>, plan: Partial<Plan> = {}): string[] {
+  const { changes } = diffPlan({ ...TRUE_STATE, ...actual }, { ...PLAN, ...plan }, NETWORKS);
+  return changes.map((change: Change) => `${change.kind} ${objectOf(change)}`);
+}
+
+t.test("a true plan needs no change", async (t) => {
+  t.strictSame(diffPlan(TRUE_STATE, PLAN, NETWORKS), { missingLinks: [], changes: [] });
+});
+
+t.test("a bare link gets settings, address and route, in this order", async (t) => {
+  const bare = link(TUN, "flannel0", { isUp: false, mtuBytes: 1500, gsoMaxBytes: 65_536, txQueueLength: 500 });
+  t.strictSame(diff({ links: [bare], addresses: [], routes: [] }), [
+    "set-link flannel0 up mtu 1472 gso_max_size 61000 txqueuelen 1000",
+    "add-address 10.55.30.0/32 dev flannel0",
+    "add-route 10.55.0.0/16 dev flannel0",
+  ]);
+});
+
+t.test("a link is told only what differs, and nothing the plan leaves open or the kernel does not know", async (t) => {
+  t.strictSame(diff({ links: [link(TUN, "flannel0", { mtuBytes: 1400 })] }), ["set-link flannel0 mtu 1472"]);
+  t.strictSame(diff({ links: [link(TUN, "flannel0", { gsoMaxBytes: null })] }), []);
+  const open = { name: "flannel0", mtuBytes: 1472, gsoMaxBytes: null, txQueueLength: null };
+  t.strictSame(diff({ links: [link(TUN, "flannel0", { gsoMaxBytes: 5, txQueueLength: 5 })] }, { links: [open] }), []);
+});
+
+t.test("a missing link is named, and nothing is tried on it", async (t) => {
+  const state = { ...TRUE_STATE, links: [link(ETH, "eth0")], addresses: [], routes: [] };
+  t.strictSame(diffPlan(state, PLAN, NETWORKS), { missingLinks: ["flannel0"], changes: [] });
+  const plan = { ...PLAN, routes: [{ prefix: "10.55.1.0/24", link: "eth9", gateway: "192.0.2.1" }] };
+  t.strictSame(diffPlan(TRUE_STATE, plan, NETWORKS).missingLinks, ["eth9"]);
+});
+
+t.test("global addresses on our link that are not planned go after the new ones came; others stay", async (t) => {
+  const addresses = [address("10.55.29.0/32"), address("fe80::1/64", TUN, 253), address("10.55.28.1/24", ETH)];
+  t.strictSame(diff({ addresses }), [
+    "add-address 10.55.30.0/32 dev flannel0",
+    "remove-address 10.55.29.0/32 dev flannel0",
+  ]);
+  t.strictSame(diff({ addresses: [address("10.55.30.0/32", ETH)] }), ["add-address 10.55.30.0/32 dev flannel0"]);
+  t.strictSame(diff({ addresses: [address("10.55.30.0/24")] }), [
+    "add-address 10.55.30.0/32 dev flannel0",
+    "remove-address 10.55.30.0/24 dev flannel0",
+  ]);
+});
+
+t.test("routes with our mark that are not planned are removed, wherever they lead", async (t) => {
+  const stale = [route("10.55.29.0/24", ETH, "192.168.50.11"), route("10.99.0.0/16", TUN, null)];
+  t.strictSame(diff({ routes: [...TRUE_STATE.routes, ...stale] }), [
+    "remove-route 10.55.29.0/24 via 192.168.50.11 dev eth0",
+    "remove-route 10.99.0.0/16 dev flannel0",
+  ]);
+});
+
+t.test("routes of others stay: without our mark, or with it but of another Network", async (t) => {
+  const foreign = [
+    route("10.55.29.0/24", ETH, "192.168.50.11", { protocol: 3 }),
+    route("10.55.31.0/24", TUN, null, { protocol: 2 }),
+    route("10.77.0.0/16", ETH, "192.168.50.11"),
+    route("10.55.40.0/24", ETH, null, { type: 6, protocol: 4, nextHops: [] }),
+  ];
+  t.strictSame(diff({ routes: [...TRUE_STATE.routes, ...foreign] }), []);
+});
+
+t.test("our own route with another next hop is replaced, not added and removed", async (t) => {
+  const routes = [route("10.55.0.0/16", ETH, "192.168.50.11")];
+  t.strictSame(diff({ routes }), ["replace-route 10.55.0.0/16 dev flannel0"]);
+  t.strictSame(diff({ routes: [route("10.55.0.0/16", TUN, "10.55.0.1")] }), [
+    "replace-route 10.55.0.0/16 dev flannel0",
+  ]);
+});
+
+t.test("a foreign route in our place is replaced on our own device only", async (t) => {
+  const onDevice = route("10.55.0.0/16", TUN, null, { protocol: 3 });
+  t.strictSame(diff({ routes: [onDevice] }), ["replace-route 10.55.0.0/16 dev flannel0"]);
+  const elsewhere = route("10.55.0.0/16", ETH, "192.168.50.11", { protocol: 3 });
+  t.strictSame(diff({ routes: [elsewhere] }), ["add-route 10.55.0.0/16 dev flannel0"], "which the kernel refuses");
+  const blackhole = route("10.55.0.0/16", TUN, null, { protocol: 3, type: 6, nextHops: [] });
+  t.strictSame(diff({ routes: [blackhole] }), ["add-route 10.55.0.0/16 dev flannel0"]);
+});
+
+t.test("a route of another metric is no rival, and a true one of somebody else's is left to him", async (t) => {
+  const behind = route("10.55.0.0/16", ETH, "192.168.50.11", { protocol: 3, metric: 100 });
+  t.strictSame(diff({ routes: [...TRUE_STATE.routes, behind] }), []);
+  const direct = { prefix: "10.55.29.0/24", link: "eth0", gateway: "192.168.50.11" };
+  const his = route("10.55.29.0/24", ETH, "192.168.50.11", { protocol: 4 });
+  t.strictSame(diff({ routes: [his], addresses: [] }, { links: [], addresses: [], routes: [direct] }), []);
+});
+
+t.test("IPv6 routes are compared under the kernel's default metric", async (t) => {
+  const plan = { routes: [{ prefix: "fd55::/48", link: "flannel0", gateway: null }] };
+  t.strictSame(diff({ routes: [route("fd55::/48", TUN, null)] }, plan), []);
+  t.strictSame(diff({ routes: [route("fd55::/48", TUN, null, { metric: 5 })] }, plan), [
+    "add-route fd55::/48 dev flannel0",
+    "remove-route fd55::/48 dev flannel0",
+  ]);
+});
+
+t.test("after the changes nothing is left to change, and no foreign route was touched", async () => {
+  const hop = fc.constantFrom<[number, string | null]>([TUN, null], [ETH, "192.168.50.11"], [ETH, "192.168.50.12"]);
+  const prefix = fc.integer({ min: 0, max: 5 }).map((third) => `10.55.${third}.0/24`);
+  const routeOf = fc
+    .tuple(prefix, hop, fc.constantFrom(HOPSACK_ROUTE_PROTOCOL, 3))
+    .map(([prefix, [linkIndex, gateway], protocol]) => route(prefix, linkIndex, gateway, { protocol }));
+  const table = fc.uniqueArray(routeOf, { selector: ({ prefix }) => prefix });
+  fc.assert(
+    fc.property(table, table, (actual, wanted) => {
+      const names: Record<number, string> = { [TUN]: "flannel0", [ETH]: "eth0" };
+      const routes = wanted.map(({ prefix, nextHops: [hop] }) => {
+        return { prefix, link: names[hop?.linkIndex ?? 0] ?? "", gateway: hop?.gateway ?? null };
+      });
+      const plan = { ...PLAN, routes };
+      const { changes } = diffPlan({ ...TRUE_STATE, routes: actual }, plan, NETWORKS);
+      const { table, refused } = applyTo(actual, changes);
+      const rest = diffPlan({ ...TRUE_STATE, routes: table }, plan, NETWORKS).changes;
+      assert.deepEqual(rest.map(objectOf), refused);
+      const foreign = actual.filter(({ protocol, nextHops }) => protocol === 3 && nextHops[0]?.linkIndex === ETH);
+      for (const route of foreign) assert.ok(table.includes(route));
+    }),
+  );
+});
+
+/** What the kernel makes of route changes: one route for each prefix here. */
+function applyTo(routes: readonly Route[], changes: readonly Change[]): { table: Route[]; refused: string[] } {
+  const table = new Map(routes.map((route) => [route.prefix, route]));
+  const refused: string[] = [];
+  for (const change of changes) {
+    if (!("prefix" in change)) continue;
+    const { kind, prefix, linkIndex, gateway } = change;
+    if (kind === "remove-route") table.delete(prefix);
+    else if (kind === "add-route" && table.has(prefix)) refused.push(objectOf(change));
+    else table.set(prefix, route(prefix, linkIndex, gateway));
+  }
+  return { table: [...table.values()], refused };
+}
