@@ -1,0 +1,34 @@
+#!/usr/bin/env node
+// Entry of `hopsackd`, the daemon: options in, signals to an AbortSignal, an error to one sentence and an exit status.
+// process.exit() runs no clean-up of the addon: runDaemon has stopped the pump by then.
+import { constants } from "node:os";
+import { runDaemon } from "../daemon/daemon.js";
+import { host } from "../daemon/host.js";
+import { createLogger } from "../daemon/log.js";
+import { type DaemonOptions, parseInvocation } from "../daemon/options.js";
+import { packageVersion } from "../daemon/version.js";
+import { errorText, exitStatus } from "./output.js";
+
+const SIGNAL_STATUS_BASE = 128;
+
+try {
+  const invocation = parseInvocation(process.argv.slice(2), process.env, packageVersion());
+  if (invocation.kind === "print") process.stdout.write(invocation.text);
+  else await run(invocation.options);
+  process.exit(0);
+} catch (error) {
+  process.stderr.write(`${errorText("hopsackd", error)}\n`);
+  process.exit(exitStatus(error));
+}
+
+async function run(options: DaemonOptions): Promise<void> {
+  const stopping = new AbortController();
+  for (const name of ["SIGTERM", "SIGINT"] as const) {
+    process.on(name, () => {
+      if (stopping.signal.aborted) process.exit(SIGNAL_STATUS_BASE + constants.signals[name]); // the second one: at once
+      stopping.abort(name);
+    });
+  }
+  const log = createLogger(options.logLevel, process.stdout.isTTY === true);
+  await runDaemon(options, host, log, stopping.signal);
+}

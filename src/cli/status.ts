@@ -1,0 +1,175 @@
+// `hopsack status`: asks the daemon on its status socket and shows one screen, what is wrong first.
+import { request } from "node:http";
+import type { Command } from "commander";
+import type { DirectionReport, StatusReport, TrafficReport } from "../daemon/status.js";
+import { errnoOf, HopsackError, messageOf } from "../errors.js";
+import { formatBytes, formatCount, formatDuration, type Paint, paintFor, tableLines } from "./output.js";
+
+const DEFAULT_SOCKET = "/run/hopsack/hopsackd.sock";
+const ANSWER_TIMEOUT_MS = 3000;
+const LABEL_WIDTH = 10;
+
+interface StatusOptions {
+  readonly json?: boolean;
+  readonly socket: string;
+}
+
+export function addStatusCommand(program: Command): void {
+  program
+    .command("status")
+    .description("show this host's lease, peers, traffic and drops")
+    .option("--json", "print the daemon's report as JSON")
+    .option("--socket <path>", "status socket of the daemon", process.env.HOPSACKD_STATUS_SOCKET || DEFAULT_SOCKET)
+    .action(async ({ json, socket }: StatusOptions) => {
+      const body = await fetchStatus(socket);
+      const paint = paintFor(process.stdout, process.env);
+      process.stdout.write(json === true ? body : renderStatus(parseStatus(body, socket), paint, Date.now()));
+    });
+}
+
+/**
+ * The body of GET /status.
+ * @throws NOT_RUNNING when nobody answers, NOT_PERMITTED when the socket is not for this user
+ */
+export function fetchStatus(socketPath: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const query = request({ socketPath, path: "/status", timeout: ANSWER_TIMEOUT_MS }, (response) => {
+      let body = "";
+      response.setEncoding("utf8");
+      response.on("data", (chunk: string) => (body += chunk));
+      response.on("end", () => (response.statusCode === 200 ? resolve(body) : reject(noStatus(socketPath))));
+      response.on("error", (error) => reject(noAnswer(socketPath, error)));
+    });
+    query.on("timeout", () => query.destroy(new Error(`no answer within ${ANSWER_TIMEOUT_MS} ms`)));
+    query.on("error", (error) => reject(noAnswer(socketPath, error)));
+    query.end();
+  });
+}
+
+/** The screen for people, with a newline at its end. */
+export function renderStatus(report: StatusReport, paint: Paint, now: number): string {
+  const sections = [
+    [headline(report, paint)],
+    report.warnings.map((warning) => paint.yellow(`! ${warning}`)),
+    facts(report, now),
+    peerLines(report, paint),
+    report.traffic === null ? [] : trafficLines(report.traffic, paint),
+    dropLines(report, paint),
+  ];
+  return `${sections
+    .filter((lines) => lines.length > 0)
+    .map((lines) => lines.join("\n"))
+    .join("\n\n")}\n`;
+}
+
+function parseStatus(body: string, socketPath: string): StatusReport {
+  try {
+    const report: StatusReport = JSON.parse(body);
+    return report;
+  } catch {
+    throw noStatus(socketPath);
+  }
+}
+
+function noStatus(socketPath: string): HopsackError {
+  return new HopsackError("NOT_RUNNING", `what answers on ${socketPath} is no hopsackd; name its socket with --socket`);
+}
+
+function noAnswer(socketPath: string, cause: Error): HopsackError {
+  if (["EACCES", "EPERM"].includes(errnoOf(cause) ?? "")) {
+    return new HopsackError(
+      "NOT_PERMITTED",
+      `${socketPath} may not be opened by this user; run hopsack status as root`,
+      {
+        cause,
+      },
+    );
+  }
+  const cure = "start it, or name its socket with --socket";
+  return new HopsackError("NOT_RUNNING", `no hopsackd answers on ${socketPath} (${messageOf(cause)}); ${cure}`, {
+    cause,
+  });
+}
+
+function headline(report: StatusReport, paint: Paint): string {
+  const isWell = report.state === "ready" && report.warnings.length === 0;
+  const state = (isWell ? paint.green : paint.yellow)(report.state);
+  const mode = report.backend === null ? "" : `, ${report.backend} mode`;
+  return `${paint.bold(report.node)}: ${state}${mode}, up ${formatDuration(report.uptimeSeconds)} (hopsackd ${report.version}, pid ${report.pid})`;
+}
+
+function facts(report: StatusReport, now: number): string[] {
+  const { lease, device, underlay, store, offloads } = report;
+  const rows: (readonly [string, string])[] = [
+    ["lease", lease === null ? "none yet" : leaseText(lease, now)],
+    ["network", report.network ?? "not known yet"],
+    ["store", `${store.spec}, ${store.connected ? "connected" : "not connected"}`],
+  ];
+  if (device !== null) rows.push(["device", `${device.name}, MTU ${device.mtuBytes}`]);
+  if (underlay !== null) rows.push(["underlay", underlayText(underlay)]);
+  if (offloads !== null) rows.push(["offloads", offloadText(offloads)]);
+  return rows.map(([label, value]) => `${label.padEnd(LABEL_WIDTH)}${value}`);
+}
+
+function leaseText(lease: NonNullable<StatusReport["lease"]>, now: number): string {
+  const subnets = lease.subnetV6 === null ? lease.subnet : `${lease.subnet} and ${lease.subnetV6}`;
+  if (lease.expiresAt === null) return `${subnets}, reserved`;
+  return `${subnets}, ends in ${formatDuration((Date.parse(lease.expiresAt) - now) / 1000)} unless renewed`;
+}
+
+function underlayText({ link, address, publicIp, mtuBytes }: NonNullable<StatusReport["underlay"]>): string {
+  const published = publicIp === address ? "" : `, published as ${publicIp}`;
+  return `${link} ${address}${published}, MTU ${mtuBytes}`;
+}
+
+function offloadText(offloads: NonNullable<StatusReport["offloads"]>): string {
+  const names = { tso: "tso", uso: "uso", udpGso: "udp-gso", udpGro: "udp-gro", tunGro: "tun-gro" } as const;
+  const entries = [offloads.tso, offloads.uso, offloads.udpGso, offloads.udpGro, offloads.tunGro];
+  const named = Object.values(names).map((name, index) => `${name} ${entries[index] === true ? "on" : "off"}`);
+  return named.join(", ");
+}
+
+function peerLines({ peers }: StatusReport, paint: Paint): string[] {
+  if (peers.length === 0) return ["no peers yet"];
+  const columns = ["subnet", "public IP", "node", "mode"].map((title) => ({ title }));
+  const rows = peers.map((peer) => [
+    peer.subnetV6 === null ? peer.subnet : `${peer.subnet} ${peer.subnetV6}`,
+    peer.publicIp,
+    peer.node ?? "-",
+    peer.backendType,
+  ]);
+  const count = peers.length === 1 ? "1 peer" : `${formatCount(peers.length)} peers`;
+  return [paint.bold(count), ...withDimTitles(tableLines(columns, rows), paint)];
+}
+
+function trafficLines({ sent, received, coalescing }: TrafficReport, paint: Paint): string[] {
+  const columns = ["", "packets", "bytes", "datagrams", "per TUN call", "per UDP call"].map((title, index) => ({
+    title,
+    isRightAligned: index > 0,
+  }));
+  const row = (name: string, direction: DirectionReport, perTunCall: number | null, perUdpCall: number | null) => [
+    name,
+    formatCount(direction.packets),
+    formatBytes(direction.bytes),
+    formatCount(direction.datagrams),
+    perTunCall === null ? "-" : perTunCall.toFixed(1),
+    perUdpCall === null ? "-" : perUdpCall.toFixed(1),
+  ];
+  const rows = [
+    row("sent", sent, coalescing.packetsPerTunRead, coalescing.datagramsPerSend),
+    row("received", received, coalescing.packetsPerTunWrite, coalescing.datagramsPerReceive),
+  ];
+  return [paint.bold("traffic"), ...withDimTitles(tableLines(columns, rows), paint)];
+}
+
+function dropLines({ drops }: StatusReport, paint: Paint): string[] {
+  const counted = drops.filter((drop) => drop.packets > 0);
+  if (counted.length === 0) return drops.length === 0 ? [] : ["no drops"];
+  const columns = [{ title: "packets", isRightAligned: true }, { title: "reason" }, { title: "meaning" }];
+  const rows = counted.map((drop) => [formatCount(drop.packets), drop.reason, drop.help]);
+  return [paint.bold("drops"), ...withDimTitles(tableLines(columns, rows), paint)];
+}
+
+function withDimTitles([titles = "", ...rows]: readonly string[], paint: Paint): string[] {
+  return [paint.dim(titles), ...rows].map((line) => `  ${line}`);
+}

@@ -1,0 +1,73 @@
+// The real world of the daemon: this machine. Nothing here decides; daemon.ts does.
+import { readFileSync } from "node:fs";
+import { loadAddon } from "../addon.js";
+import { createBackend } from "../backend/registry.js";
+import { Pump } from "../dataplane/pump.js";
+import { HopsackError } from "../errors.js";
+import { findOverlap } from "../kernel/overlap.js";
+import { Reconciler } from "../kernel/reconciler.js";
+import { Rtnetlink } from "../kernel/rtnetlink.js";
+import { openStore } from "../store/registry.js";
+import { systemClock } from "./clock.js";
+import { findUnderlay } from "./underlay.js";
+import type { Kernel, World } from "./world.js";
+
+/** linux/capability.h */
+const CAP_NET_ADMIN = 12n;
+
+export const host: World = {
+  clock: systemClock,
+  checkPrivileges: () => checkNetAdmin(readFileSync("/proc/self/status", "utf8")),
+  openKernel,
+  openStore,
+  createBackend,
+  openPump: (options) => Pump.open(options),
+  hostWarnings: (hasIpv6) => forwardingWarnings(hasIpv6, readSetting),
+};
+
+/** @throws NOT_PERMITTED when the effective capabilities in the text of /proc/self/status lack CAP_NET_ADMIN */
+export function checkNetAdmin(processStatus: string): void {
+  const effective = BigInt(`0x${/^CapEff:\s*([0-9a-f]+)$/m.exec(processStatus)?.[1] ?? "0"}`);
+  if (((effective >> CAP_NET_ADMIN) & 1n) === 1n) return;
+  throw new HopsackError(
+    "NOT_PERMITTED",
+    "hopsackd may not create network devices and routes here; run it as root or with the capability CAP_NET_ADMIN",
+  );
+}
+
+/** @param readSysctl the setting's text, or null where there is none */
+export function forwardingWarnings(hasIpv6: boolean, readSysctl: (name: string) => string | null): string[] {
+  const names = ["net.ipv4.ip_forward", ...(hasIpv6 ? ["net.ipv6.conf.all.forwarding"] : [])];
+  return names
+    .filter((name) => readSysctl(name) === "0")
+    .map((name) => `${name} is 0, so containers on this host reach nobody; switch it on with: sysctl -w ${name}=1`);
+}
+
+function readSetting(name: string): string | null {
+  try {
+    return readFileSync(`/proc/sys/${name.replaceAll(".", "/")}`, "utf8").trim();
+  } catch {
+    return null; // a kernel without it has nothing to switch on
+  }
+}
+
+function openKernel(): Kernel {
+  const addon = loadAddon();
+  const rtnetlink = new Rtnetlink();
+  return {
+    findUnderlay: (choice) => findUnderlay(rtnetlink, choice),
+    findOverlap: (input) => {
+      const links = rtnetlink.links();
+      return findOverlap({ ...input, links, addresses: rtnetlink.addresses(), routes: rtnetlink.routes() });
+    },
+    openReconciler: (options) =>
+      new Reconciler({
+        ...options,
+        rtnetlink,
+        openMonitor: (groups, onMessages) => new addon.NetlinkMonitor(groups, onMessages),
+      }),
+    isLinkThere: (ifIndex) => rtnetlink.links().some((link) => link.index === ifIndex),
+    transmitDrops: (ifIndex) => rtnetlink.links().find((link) => link.index === ifIndex)?.stats?.txDropped ?? 0,
+    close: () => rtnetlink.close(),
+  };
+}

@@ -1,0 +1,204 @@
+// The flags of hopsackd, and the environment variable each of them can be instead. Flags that flanneld has keep
+// flanneld's names, and its single-dash form (`-iface=eth0`) is understood. Called by cli/hopsackd.ts only.
+import { Command, CommanderError, Option } from "commander";
+import type { OffloadSwitches } from "../addon.js";
+import { HopsackError } from "../errors.js";
+import { nodeName } from "./identity.js";
+import type { LogLevel, ValueParser } from "./option-values.js";
+import * as values from "./option-values.js";
+
+export interface DaemonOptions {
+  readonly store: string;
+  readonly netConfigPath: string | null;
+  /** Overrides the Backend.Type of the network configuration. */
+  readonly backendType: string | null;
+  /** Name or address of the underlay interface; null = the one of the default route. */
+  readonly iface: string | null;
+  readonly publicIp: string | null;
+  readonly subnetFile: string;
+  readonly ipMasq: boolean;
+  readonly deviceName: string;
+  readonly nodeName: string;
+  readonly statusSocket: string;
+  readonly keepLease: boolean;
+  readonly leaseTtlSeconds: number;
+  readonly renewMarginMinutes: number;
+  readonly naive: boolean;
+  readonly offloads: OffloadSwitches;
+  readonly checkInnerSource: boolean;
+  readonly logLevel: LogLevel;
+}
+
+/** What the command line asks for: a run of the daemon, or a text (`--help`, `--version`) and nothing else. */
+export type Invocation =
+  | { readonly kind: "run"; readonly options: DaemonOptions }
+  | { readonly kind: "print"; readonly text: string };
+
+interface Flag {
+  readonly name: string;
+  /** Placeholder of the value in --help; null = a switch. */
+  readonly value: string | null;
+  readonly help: string;
+}
+
+const FLAGS = {
+  store: {
+    name: "store",
+    value: "SPEC",
+    help: "where the leases live: file:DIRECTORY or static:FILE (default: file:/var/lib/hopsack)",
+  },
+  netConfig: { name: "net-config", value: "PATH", help: "network configuration (JSON) to use instead of the store's" },
+  backend: { name: "backend", value: "TYPE", help: "backend to use instead of the network configuration's" },
+  iface: { name: "iface", value: "NAME|IP", help: "interface that carries the packets (default: the default route's)" },
+  publicIp: { name: "public-ip", value: "IP", help: "address the other hosts send to (default: the interface's)" },
+  subnetFile: {
+    name: "subnet-file",
+    value: "PATH",
+    help: "where to write the subnet's environment; it stays after the end, for the next start to take the same subnet (default: /run/flannel/subnet.env)",
+  },
+  ipMasq: { name: "ip-masq", value: null, help: "masquerade what leaves the overlay network" },
+  device: { name: "device", value: "NAME", help: "name of the TUN device (default: flannel0)" },
+  nodeName: { name: "node-name", value: "NAME", help: "name of this host in its lease (default: the host name)" },
+  statusSocket: {
+    name: "status-socket",
+    value: "PATH",
+    help: "unix socket of status and metrics (default: /run/hopsack/hopsackd.sock)",
+  },
+  keepLease: { name: "keep-lease", value: null, help: "keep the lease in the store when stopping" },
+  leaseTtl: { name: "lease-ttl", value: "SECONDS", help: "life of the lease without renewal (default: 86400)" },
+  renewMargin: {
+    name: "subnet-lease-renew-margin",
+    value: "MINUTES",
+    help: "how long before its end the lease is renewed, at most half its life (default: 60)",
+  },
+  naive: { name: "naive", value: null, help: "one packet per system call and no offload, as flanneld does it" },
+  offload: {
+    name: "offload",
+    value: "LIST",
+    help: "offloads to use: all, none, or some of tso,uso,udp-gso,udp-gro,tun-gro (default: all)",
+  },
+  allowAnyInnerSource: {
+    name: "allow-any-inner-source",
+    value: null,
+    help: "accept inner packets whose source is outside the sending host's subnet",
+  },
+  logLevel: { name: "log-level", value: "LEVEL", help: "trace, debug, info, warn, error or fatal (default: info)" },
+} as const satisfies Record<string, Flag>;
+
+/**
+ * Reads flags and environment; a flag beats its variable.
+ * @param argv arguments after the program's name
+ * @throws BAD_OPTION naming flag or variable, value, and what is accepted
+ */
+export function parseInvocation(argv: readonly string[], env: NodeJS.ProcessEnv, version: string): Invocation {
+  const command = buildCommand(version);
+  let printed = "";
+  command.configureOutput({ writeOut: (text) => (printed += text), writeErr: () => {} });
+  try {
+    command.parse(argv.map(doubleDashed), { from: "user" });
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error;
+    if (error.exitCode === 0) return { kind: "print", text: printed };
+    throw new HopsackError("BAD_OPTION", `${usageSentence(error)}; hopsackd --help lists the options`, {
+      cause: error,
+    });
+  }
+  const stray = command.args[0];
+  if (stray !== undefined) {
+    throw new HopsackError(
+      "BAD_OPTION",
+      `hopsackd takes no argument ${JSON.stringify(stray)}, only options; hopsackd --help lists them`,
+    );
+  }
+  return { kind: "run", options: readOptions(command.opts(), env) };
+}
+
+/** The environment variable of a flag: `--lease-ttl` is HOPSACKD_LEASE_TTL. */
+export function variableOf(flagName: string): string {
+  return `HOPSACKD_${flagName.toUpperCase().replaceAll("-", "_")}`;
+}
+
+/** The names of all flags that have a variable, for documents and tests. */
+export function flagNames(): string[] {
+  return Object.values(FLAGS).map((flag) => flag.name);
+}
+
+function buildCommand(version: string): Command {
+  const command = new Command("hopsackd")
+    .description(
+      "Joins this host to an overlay network: takes a subnet, learns the other hosts' and moves the packets.",
+    )
+    .version(`hopsackd ${version}`, "--version", "print the version and exit")
+    .helpOption("-h, --help", "print this help and exit")
+    .addHelpText(
+      "after",
+      "\nEvery option can be an environment variable instead: --lease-ttl 60 is HOPSACKD_LEASE_TTL=60.",
+    )
+    .allowExcessArguments()
+    .exitOverride();
+  for (const flag of Object.values(FLAGS)) {
+    command.addOption(new Option(`--${flag.name} ${flag.value === null ? "[BOOL]" : `<${flag.value}>`}`, flag.help));
+  }
+  return command;
+}
+
+/** Go's flag package, and so flannel's users, write long options with one dash. */
+function doubleDashed(argument: string): string {
+  return /^-[a-z][a-z]/.test(argument) ? `-${argument}` : argument;
+}
+
+/** commander's `error: unknown option '--ifac'\n(Did you mean --iface?)` on one line. */
+export function usageSentence({ message }: CommanderError): string {
+  return message
+    .replace(/^error: /, "")
+    .replaceAll("\n", " ")
+    .trim();
+}
+
+function readOptions(given: Readonly<Record<string, unknown>>, env: NodeJS.ProcessEnv): DaemonOptions {
+  const read = <T>(flag: Flag, parser: ValueParser<T>): T | null => readValue(flag, parser, given, env);
+  const isOn = (flag: Flag): boolean => read(flag, values.truth) ?? false;
+  return {
+    store: read(FLAGS.store, values.anyText) ?? "file:/var/lib/hopsack",
+    netConfigPath: read(FLAGS.netConfig, values.path),
+    backendType: read(FLAGS.backend, values.anyText),
+    iface: read(FLAGS.iface, values.anyText),
+    publicIp: read(FLAGS.publicIp, values.hostAddress),
+    subnetFile: read(FLAGS.subnetFile, values.path) ?? "/run/flannel/subnet.env",
+    ipMasq: isOn(FLAGS.ipMasq),
+    deviceName: read(FLAGS.device, values.deviceName) ?? "flannel0",
+    nodeName: nodeName(read(FLAGS.nodeName, values.hostName)),
+    statusSocket: read(FLAGS.statusSocket, values.socketPath) ?? "/run/hopsack/hopsackd.sock",
+    keepLease: isOn(FLAGS.keepLease),
+    leaseTtlSeconds: read(FLAGS.leaseTtl, values.seconds) ?? 86_400,
+    renewMarginMinutes: read(FLAGS.renewMargin, values.minutes) ?? 60,
+    naive: isOn(FLAGS.naive),
+    offloads: read(FLAGS.offload, values.offloadList) ?? {
+      tso: true,
+      uso: true,
+      udpGso: true,
+      udpGro: true,
+      tunGro: true,
+    },
+    checkInnerSource: !isOn(FLAGS.allowAnyInnerSource),
+    logLevel: read(FLAGS.logLevel, values.logLevel) ?? "info",
+  };
+}
+
+/** The value of one flag, from the command line or else the environment; null when neither has it. */
+function readValue<T>(
+  flag: Flag,
+  parser: ValueParser<T>,
+  given: Readonly<Record<string, unknown>>,
+  env: NodeJS.ProcessEnv,
+): T | null {
+  const key = flag.name.replace(/-([a-z])/g, (_, letter: string) => letter.toUpperCase());
+  const fromFlag = given[key];
+  const variable = variableOf(flag.name);
+  const text = fromFlag === true ? "true" : (fromFlag ?? env[variable]);
+  if (typeof text !== "string") return null;
+  const value = parser.parse(text);
+  if (value !== undefined) return value;
+  const origin = fromFlag === undefined ? `${variable}=${text}` : `--${flag.name} ${text === "" ? '""' : text}`;
+  throw new HopsackError("BAD_OPTION", `${origin} is not accepted; give ${parser.accepted}`);
+}

@@ -1,0 +1,53 @@
+// What the running daemon knows about itself. daemon.ts writes it; status.ts and metrics.ts only read it.
+import type { Underlay } from "../backend/backend.js";
+import type { PumpCounters } from "../dataplane/pump.js";
+import type { Lease } from "../lease/lease.js";
+
+/** `waiting`: for the store, before the first lease. `ready`: packets can flow. */
+export type Phase = "starting" | "waiting" | "ready" | "stopping";
+
+/** What a warning is about; a topic has one warning at a time. */
+export type WarningTopic = "store" | "lease" | "forwarding" | "conflict";
+
+export interface DaemonState {
+  readonly version: string;
+  readonly node: string;
+  /** Milliseconds since the epoch. */
+  readonly startedAt: number;
+  readonly storeSpec: string;
+  phase: Phase;
+  isStoreConnected: boolean;
+  network: string | null;
+  backendType: string | null;
+  underlay: Underlay | null;
+  lease: Lease | null;
+  device: { readonly name: string; readonly mtuBytes: number } | null;
+  /** The leases that the forwarding table was made of. */
+  peers: readonly Lease[];
+  /** null: no pump runs. */
+  readCounters: (() => PumpCounters) | null;
+  /** Packets the kernel dropped because the TUN's queue was full. */
+  readTunRingFull: (() => number) | null;
+  /** What is wrong with the host's own settings at the moment of asking. */
+  readHostWarnings: () => readonly string[];
+  /** What is wrong now and being worked on. */
+  readonly warnings: Map<WarningTopic, string>;
+}
+
+export function initialState(fixed: Pick<DaemonState, "version" | "node" | "startedAt" | "storeSpec">): DaemonState {
+  return {
+    ...fixed,
+    phase: "starting",
+    isStoreConnected: false,
+    network: null,
+    backendType: null,
+    underlay: null,
+    lease: null,
+    device: null,
+    peers: [],
+    readCounters: null,
+    readTunRingFull: null,
+    readHostWarnings: () => [],
+    warnings: new Map(),
+  };
+}

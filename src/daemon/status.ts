@@ -1,0 +1,178 @@
+// The answer to GET /status, made from the daemon's state at the moment of asking. Its shape is public: people's scripts
+// read it, fields are only ever added.
+import type { OffloadSwitches } from "../addon.js";
+import type { PumpCounters } from "../dataplane/pump.js";
+import type { Lease } from "../lease/lease.js";
+import { formatPrefix } from "../net/prefix.js";
+import type { DaemonState, Phase } from "./state.js";
+
+export interface StatusReport {
+  readonly version: string;
+  readonly node: string;
+  readonly pid: number;
+  readonly uptimeSeconds: number;
+  readonly state: Phase;
+  /** Cures included; empty when all is well. */
+  readonly warnings: readonly string[];
+  readonly network: string | null;
+  readonly backend: string | null;
+  readonly store: { readonly spec: string; readonly connected: boolean };
+  readonly lease: LeaseReport | null;
+  readonly underlay: {
+    readonly link: string;
+    readonly address: string;
+    readonly publicIp: string;
+    readonly mtuBytes: number;
+  } | null;
+  readonly device: { readonly name: string; readonly mtuBytes: number } | null;
+  readonly peers: readonly PeerReport[];
+  readonly traffic: TrafficReport | null;
+  readonly drops: readonly DropReport[];
+  readonly offloads: Readonly<Record<keyof OffloadSwitches, boolean>> | null;
+}
+
+interface LeaseReport {
+  readonly subnet: string;
+  readonly subnetV6: string | null;
+  readonly publicIp: string;
+  /** ISO 8601; null = never. */
+  readonly expiresAt: string | null;
+}
+
+interface PeerReport {
+  readonly subnet: string;
+  readonly subnetV6: string | null;
+  readonly publicIp: string;
+  readonly node: string | null;
+  readonly backendType: string;
+}
+
+/** One direction. `packets` and `bytes` are inner packets, the segments of a super-packet counted singly. */
+export interface DirectionReport {
+  readonly packets: number;
+  readonly bytes: number;
+  readonly superPackets: number;
+  readonly datagrams: number;
+  /** System calls on the TUN, and on the UDP socket. */
+  readonly tunCalls: number;
+  readonly udpCalls: number;
+}
+
+export interface TrafficReport {
+  /** TUN to underlay. */
+  readonly sent: DirectionReport;
+  /** Underlay to TUN. */
+  readonly received: DirectionReport;
+  readonly icmpSent: number;
+  /** How many packets or datagrams share one operation; null before the first one. */
+  readonly coalescing: {
+    readonly packetsPerTunRead: number | null;
+    readonly datagramsPerSend: number | null;
+    readonly datagramsPerReceive: number | null;
+    readonly packetsPerTunWrite: number | null;
+  };
+}
+
+export interface DropReport {
+  readonly reason: string;
+  readonly help: string;
+  readonly packets: number;
+}
+
+const TUN_RING_FULL = "the TUN device's queue was full: the host sends faster than the pump takes packets";
+
+/** @param now milliseconds since the epoch */
+export function statusReport(state: DaemonState, now: number): StatusReport {
+  const counters = state.readCounters?.() ?? null;
+  return {
+    version: state.version,
+    node: state.node,
+    pid: process.pid,
+    uptimeSeconds: Math.floor((now - state.startedAt) / 1000),
+    state: state.phase,
+    warnings: allWarnings(state),
+    network: state.network,
+    backend: state.backendType,
+    store: { spec: state.storeSpec, connected: state.isStoreConnected },
+    lease: state.lease === null ? null : leaseReport(state.lease),
+    underlay:
+      state.underlay === null
+        ? null
+        : {
+            link: state.underlay.linkName,
+            address: state.underlay.address,
+            publicIp: state.underlay.publicIp,
+            mtuBytes: state.underlay.mtuBytes,
+          },
+    device: state.device,
+    peers: state.peers.map(peerReport),
+    traffic: counters === null ? null : trafficReport(counters),
+    drops: dropReports(state, counters),
+    offloads: counters?.offloads ?? null,
+  };
+}
+
+export function allWarnings(state: DaemonState): string[] {
+  return [...state.warnings.values(), ...state.readHostWarnings()];
+}
+
+/** Every reason the pump knows, at zero too, and last the kernel's own drops at the TUN. */
+export function dropReports(state: DaemonState, counters: PumpCounters | null): DropReport[] {
+  if (counters === null) return [];
+  const drops = counters.drops.map(({ name, help, packets }) => ({ reason: name, help, packets }));
+  const ringFull = state.readTunRingFull?.() ?? 0;
+  return [...drops, { reason: "tun_ring_full", help: TUN_RING_FULL, packets: ringFull }];
+}
+
+export function trafficReport({ words }: PumpCounters): TrafficReport {
+  const word = (name: string): number => words[name] ?? 0;
+  return {
+    sent: {
+      packets: word("tun_rx_packets"),
+      bytes: word("tun_rx_bytes"),
+      superPackets: word("tun_rx_super_packets"),
+      datagrams: word("udp_tx_datagrams"),
+      tunCalls: word("tun_rx_reads"),
+      udpCalls: word("udp_tx_calls"),
+    },
+    received: {
+      packets: word("tun_tx_packets"),
+      bytes: word("tun_tx_bytes"),
+      superPackets: word("tun_tx_super_packets"),
+      datagrams: word("udp_rx_datagrams"),
+      tunCalls: word("tun_tx_writes"),
+      udpCalls: word("udp_rx_calls"),
+    },
+    icmpSent: word("icmp_sent"),
+    coalescing: {
+      packetsPerTunRead: ratio(word("tun_rx_packets"), word("tun_rx_reads")),
+      datagramsPerSend: ratio(word("udp_tx_datagrams"), word("udp_tx_sends")),
+      datagramsPerReceive: ratio(word("udp_rx_datagrams"), word("udp_rx_receives")),
+      packetsPerTunWrite: ratio(word("tun_tx_packets"), word("tun_tx_writes")),
+    },
+  };
+}
+
+function leaseReport(lease: Lease): LeaseReport {
+  return {
+    subnet: formatPrefix(lease.subnet),
+    subnetV6: lease.subnetV6 === null ? null : formatPrefix(lease.subnetV6),
+    publicIp: lease.attrs.publicIp,
+    expiresAt: lease.expiresAt === null ? null : new Date(lease.expiresAt).toISOString(),
+  };
+}
+
+function peerReport(lease: Lease): PeerReport {
+  return {
+    subnet: formatPrefix(lease.subnet),
+    subnetV6: lease.subnetV6 === null ? null : formatPrefix(lease.subnetV6),
+    publicIp: lease.attrs.publicIp,
+    node: lease.attrs.node,
+    backendType: lease.attrs.backendType,
+  };
+}
+
+/** Rounded to two digits: it is read by people and compared by scripts. */
+function ratio(things: number, operations: number): number | null {
+  return operations === 0 ? null : Math.round((things / operations) * 100) / 100;
+}

@@ -1,0 +1,39 @@
+// What the daemon needs from the machine, and nothing more: so that the daemon can be run in tests against a kernel and a
+// pump that are not there. The real one is host.ts.
+import type { Backend, BackendInput, Underlay } from "../backend/backend.js";
+import type { Pump, PumpOptions } from "../dataplane/pump.js";
+import type { HopsackError } from "../errors.js";
+import type { OverlapInput } from "../kernel/overlap.js";
+import type { Reconciler, ReconcilerOptions } from "../kernel/reconciler.js";
+import type { LeaseStore } from "../store/lease-store.js";
+import type { OpenStoreOptions } from "../store/registry.js";
+import type { Clock } from "./clock.js";
+
+export interface World {
+  readonly clock: Clock;
+  /** @throws NOT_PERMITTED when this process may not change the network */
+  checkPrivileges(): void;
+  /** @throws ADDON_MISSING, NOT_PERMITTED, KERNEL_REFUSED */
+  openKernel(): Kernel;
+  openStore(spec: string, options: OpenStoreOptions): Promise<LeaseStore>;
+  createBackend(input: BackendInput): Backend;
+  /** @throws NO_TUN, DEVICE_BUSY, NOT_PERMITTED, PORT_TAKEN */
+  openPump(options: PumpOptions): RunningPump;
+  /** Settings of this host that keep packets from flowing now, each a sentence with its cure. */
+  hostWarnings(hasIpv6: boolean): string[];
+}
+
+export type RunningPump = Pick<Pump, "tunName" | "tunIfIndex" | "publish" | "start" | "stop" | "counters">;
+export type PlanKeeper = Pick<Reconciler, "setPlan" | "close">;
+
+/** rtnetlink as the daemon uses it. */
+export interface Kernel {
+  /** @throws NO_INTERFACE, NO_ADDRESS */
+  findUnderlay(choice: { readonly iface: string | null; readonly publicIp: string | null }): Underlay;
+  findOverlap(input: Omit<OverlapInput, "links" | "addresses" | "routes">): HopsackError | null;
+  openReconciler(options: Omit<ReconcilerOptions, "rtnetlink" | "openMonitor">): PlanKeeper;
+  isLinkThere(ifIndex: number): boolean;
+  /** Packets the kernel dropped because the device's transmit queue was full. */
+  transmitDrops(ifIndex: number): number;
+  close(): void;
+}

@@ -1,0 +1,457 @@
+// Real daemons, real kernel, real packets:
+//
+//   a: eth0 192.168.50.10 ──┐
+//   b: eth0 192.168.50.11 ──┼── br0
+//   c: eth0 192.168.50.12 ──┘
+//
+// What goes wrong at the start must be one sentence with a code, a non-zero exit, and nothing left behind.
+import { execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { request } from "node:http";
+import { join } from "node:path";
+import { text } from "node:stream/consumers";
+import t, { type Test } from "tap";
+import {
+  Daemon,
+  daemonFault,
+  filesIn,
+  type Host,
+  hopsack,
+  makeBridge,
+  makeHost,
+  networkState,
+} from "../support/hopsackd.js";
+import { inOwnNamespace, ipJson, run, until } from "../support/netns.js";
+
+const CONFIG = '{"Network": "10.244.0.0/16", "Backend": {"Type": "udp"}}';
+const RSS_LIMIT_KB = 90_000;
+const START_LIMIT_MS = 400;
+
+/** A store folder and private paths for every host, removed after the test. */
+class Place {
+  readonly folder = mkdtempSync("/run/hopsack-test-");
+  readonly store = join(this.folder, "store");
+
+  constructor(t: Test, config: string = CONFIG) {
+    mkdirSync(this.store);
+    writeFileSync(join(this.store, "config.json"), config);
+    t.teardown(() => rmSync(this.folder, { recursive: true }));
+  }
+
+  subnetFile(host: Host): string {
+    return join(this.folder, host.name, "subnet.env");
+  }
+
+  socket(host: Host): string {
+    return join(this.folder, host.name, "hopsackd.sock");
+  }
+
+  flags(host: Host, ...more: readonly string[]): string[] {
+    const own = [
+      "--node-name",
+      host.name,
+      "--subnet-file",
+      this.subnetFile(host),
+      "--status-socket",
+      this.socket(host),
+    ];
+    return ["--store", `file:${this.store}`, "--iface", "eth0", ...own, ...more];
+  }
+
+  start(t: Test, host: Host, ...more: readonly string[]): Daemon {
+    const daemon = new Daemon(host, this.flags(host, ...more));
+    t.teardown(() => daemon.stop());
+    return daemon;
+  }
+
+  leases(): string[] {
+    const folder = join(this.store, "subnets");
+    return existsSync(folder) ? readdirSync(folder).filter((name) => !name.startsWith(".")) : [];
+  }
+
+  /** `10.244.7.0/24` as subnet.env gives it: 10.244.7.1. */
+  firstAddress(host: Host): string {
+    return /^FLANNEL_SUBNET=(.*)\/24$/m.exec(readFileSync(this.subnetFile(host), "utf8"))?.[1] ?? "none";
+  }
+}
+
+/** The host's first pod address on a bridge, so that there is somebody to ping. */
+function makePods(place: Place, host: Host): string {
+  const address = place.firstAddress(host);
+  run(`ip -n ${host.name} link add cni0 type bridge`);
+  run(`ip -n ${host.name} addr add ${address}/24 dev cni0`);
+  run(`ip -n ${host.name} link set cni0 up`);
+  return address;
+}
+
+function get(socketPath: string, path: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    request({ socketPath, path }, (response) => resolve(text(response)))
+      .on("error", reject)
+      .end();
+  });
+}
+
+function ping(from: Host, source: string, target: string): void {
+  run(`ip netns exec ${from.name} ping -q -n -c 1 -W 2 -I ${source} ${target}`);
+}
+
+interface BadDay {
+  readonly name: string;
+  readonly code: string;
+  readonly status?: number;
+  readonly sentence: RegExp;
+  readonly config?: string;
+  readonly flags?: readonly string[];
+  readonly wrapper?: readonly string[];
+  /** Why this cannot be tried here. */
+  readonly skip?: string | false;
+  /** Makes the day bad; returns what makes it good again. */
+  prepare?(host: Host, place: Place): Promise<() => void | Promise<void>>;
+}
+
+async function inUse(host: Host, port: number): Promise<() => Promise<void>> {
+  const bind = `require("node:dgram").createSocket("udp4").bind(${port}, "${host.address}", () => console.log("bound"))`;
+  const holder = spawn("ip", ["netns", "exec", host.name, process.execPath, "-e", bind]);
+  await once(holder.stdout, "data");
+  return async () => {
+    holder.kill("SIGKILL");
+    await once(holder, "close");
+  };
+}
+
+/** Whether users other than root exist in this user namespace. */
+function hasOtherUsers(): boolean {
+  return Number(readFileSync("/proc/self/uid_map", "utf8").trim().split(/\s+/)[2]) > 65_534;
+}
+
+const BAD_DAYS: readonly BadDay[] = [
+  {
+    name: "without CAP_NET_ADMIN",
+    wrapper: ["setpriv", "--bounding-set", "-net_admin"],
+    code: "NOT_PERMITTED",
+    sentence: /run it as root or with the capability CAP_NET_ADMIN/,
+  },
+  {
+    name: "as another user than root",
+    skip: !hasOtherUsers() && "the user namespace has one user only",
+    wrapper: ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"],
+    code: "NOT_PERMITTED",
+    sentence: /run it as root/,
+  },
+  {
+    name: "without /dev/net/tun",
+    wrapper: ["unshare", "-m", "sh", "-c", 'mount -t tmpfs tmpfs /dev/net && exec "$@"', "sh"],
+    code: "NO_TUN",
+    sentence: /\/dev\/net\/tun is not there; .*modprobe tun/,
+  },
+  {
+    name: "with the port taken",
+    code: "PORT_TAKEN",
+    sentence: /UDP port 8285 on 192\.168\.50\.10 is in use; .*ss -lunp/,
+    prepare: (host) => inUse(host, 8285),
+  },
+  {
+    name: "with an interface that is not there",
+    flags: ["--iface", "eth9"],
+    code: "NO_INTERFACE",
+    sentence: /eth9/,
+  },
+  {
+    name: "with an address that no interface has",
+    flags: ["--iface", "192.168.99.9"],
+    code: "NO_INTERFACE",
+    sentence: /192\.168\.99\.9/,
+  },
+  {
+    name: "with an interface that has no address",
+    flags: ["--iface", "bare0"],
+    code: "NO_ADDRESS",
+    sentence: /bare0/,
+    prepare: async (host) => {
+      run(`ip -n ${host.name} link add bare0 type veth peer name bare1`);
+      run(`ip -n ${host.name} link set bare0 up`);
+      return () => void run(`ip -n ${host.name} link del bare0`);
+    },
+  },
+  {
+    name: "with an empty interface name",
+    flags: ["--iface="],
+    code: "BAD_OPTION",
+    status: 2,
+    sentence: /--iface "" is not accepted/,
+  },
+  {
+    name: "with a Network that covers an address of the host",
+    code: "NETWORK_OVERLAP",
+    sentence: /Network 10\.244\.0\.0\/16 .*10\.244\.7\.1\/32 dev lo/,
+    prepare: async (host) => {
+      run(`ip -n ${host.name} addr add 10.244.7.1/32 dev lo`);
+      return () => void run(`ip -n ${host.name} addr del 10.244.7.1/32 dev lo`);
+    },
+  },
+  {
+    name: "with a Network that covers the underlay",
+    config: '{"Network": "192.168.0.0/16"}',
+    code: "NETWORK_OVERLAP",
+    sentence: /Network 192\.168\.0\.0\/16 .*192\.168\.50\.10/,
+  },
+  {
+    name: "with a Network that is too small",
+    config: '{"Network": "10.244.0.0/29"}',
+    code: "BAD_CONFIG",
+    sentence: /config\.json: Network "10\.244\.0\.0\/29": too small/,
+  },
+  {
+    name: "without a network configuration",
+    flags: ["--net-config", "/run/no-such-file.json"],
+    code: "BAD_CONFIG",
+    sentence: /no network configuration at \/run\/no-such-file\.json/,
+  },
+  {
+    name: "with a backend that nobody knows",
+    flags: ["--backend", "carrier-pigeon"],
+    code: "BAD_CONFIG",
+    sentence: /"carrier-pigeon" is not known; use one of: .*udp/,
+  },
+  {
+    name: "with a store that nobody knows",
+    flags: ["--store", "tape:/dev/st0"],
+    code: "BAD_OPTION",
+    status: 2,
+    sentence: /"tape:\/dev\/st0" names no store; use file:DIR or static:FILE/,
+  },
+  {
+    name: "with a subnet file that cannot be written",
+    flags: ["--subnet-file", "/dev/null/subnet.env"],
+    code: "FILE_UNWRITABLE",
+    sentence: /\/dev\/null\/subnet\.env cannot be written .*--subnet-file/,
+  },
+  {
+    name: "with a status socket that cannot be opened",
+    flags: ["--status-socket", "/dev/null/hopsackd.sock"],
+    code: "FILE_UNWRITABLE",
+    sentence: /\/dev\/null\/hopsackd\.sock cannot be opened .*--status-socket/,
+  },
+  {
+    name: "with --ip-masq where nft is missing",
+    skip: ["/usr/sbin/nft", "/sbin/nft", "/usr/bin/nft"].some(existsSync) && "nft is installed",
+    flags: ["--ip-masq"],
+    code: "TOOL_MISSING",
+    sentence: /nft/,
+  },
+  {
+    name: "with a device of that name that is no TUN device",
+    flags: ["--device", "other0"],
+    code: "DEVICE_BUSY",
+    sentence: /other0 .*--device/,
+    prepare: async (host) => {
+      run(`ip -n ${host.name} link add other0 type veth peer name other1`);
+      return () => void run(`ip -n ${host.name} link del other0`);
+    },
+  },
+];
+
+async function checkBadDay(t: Test, host: Host, day: BadDay): Promise<void> {
+  const place = new Place(t, day.config);
+  const makeGood = (await day.prepare?.(host, place)) ?? (() => {});
+  const network = networkState(host);
+  const files = filesIn("/run").filter((path) => !path.endsWith("/store/lock"));
+  const { status, stderr } = await new Daemon(host, place.flags(host, ...(day.flags ?? [])), day.wrapper).ended;
+  t.match(stderr, new RegExp(`^hopsackd: .+ \\[${day.code}\\]\n$`), "one sentence with its code");
+  t.match(stderr, day.sentence);
+  t.equal(status, day.status ?? 1, "exit status");
+  t.same(networkState(host), network, "no device, address, route or rule is left");
+  t.same(
+    filesIn("/run").filter((path) => !path.endsWith("/store/lock")),
+    files,
+    "no file is left",
+  );
+  await makeGood();
+}
+
+async function declareTests(): Promise<void> {
+  makeBridge();
+  const a = await makeHost("a", "192.168.50.10");
+  const b = await makeHost("b", "192.168.50.11");
+  const c = await makeHost("c", "192.168.50.12");
+
+  for (const day of BAD_DAYS) {
+    t.test(`a start ${day.name} ends with ${day.code}`, { skip: day.skip ?? false }, (t) => checkBadDay(t, a, day));
+  }
+
+  t.test("SIGTERM takes everything back within a second, and leaves subnet.env", async (t) => {
+    const place = new Place(t);
+    const network = networkState(a);
+    const daemon = place.start(t, a);
+    await daemon.logged("ready");
+    t.equal(place.leases().length, 1);
+    const begin = performance.now();
+    t.same(await daemon.stop(), { status: 0, signal: null, stderr: "" });
+    t.ok(performance.now() - begin < 1000, "within a second");
+    t.same(networkState(a), network);
+    t.same(place.leases(), []);
+    t.same(filesIn(join(place.folder, a.name)), [place.subnetFile(a)]);
+  });
+
+  t.test("--keep-lease keeps the lease over a stop, and the next start has the same subnet", async (t) => {
+    const place = new Place(t);
+    const first = place.start(t, a, "--keep-lease");
+    await first.logged("ready");
+    const leases = place.leases();
+    await first.stop();
+    t.same(place.leases(), leases);
+    rmSync(place.subnetFile(a));
+    await place.start(t, a).logged("ready");
+    t.same(place.leases(), leases);
+  });
+
+  t.test("after SIGKILL the next start takes over what is left", async (t) => {
+    const place = new Place(t);
+    const first = place.start(t, a);
+    await first.logged("ready");
+    const leases = place.leases();
+    first.kill("SIGKILL");
+    await first.ended;
+    t.ok(existsSync(place.socket(a)), "a socket without a process is left");
+    await place.start(t, a).logged("ready");
+    t.same(place.leases(), leases);
+    t.match(JSON.parse(hopsack(a, `status --json --socket ${place.socket(a)}`)), { state: "ready" });
+  });
+
+  t.test("a second daemon on the same socket, device or public IP is refused and disturbs nobody", async (t) => {
+    const place = new Place(t);
+    const daemon = place.start(t, a);
+    await daemon.logged("ready");
+    const network = networkState(a);
+    const other = [
+      "--status-socket",
+      join(place.folder, "other.sock"),
+      "--subnet-file",
+      join(place.folder, "other.env"),
+    ];
+    t.match(await new Daemon(a, place.flags(a)).ended, { status: 1, stderr: /\[ALREADY_RUNNING\]/ });
+    t.match(await new Daemon(a, place.flags(a, ...other)).ended, { status: 1, stderr: /\[PORT_TAKEN\]/ });
+    const otherPort = join(place.folder, "other-port.json");
+    writeFileSync(otherPort, '{"Network": "10.244.0.0/16", "Backend": {"Type": "udp", "Port": 8286}}');
+    const onOtherPort = await new Daemon(a, place.flags(a, ...other, "--net-config", otherPort)).ended;
+    t.match(onOtherPort, { status: 1, stderr: /flannel0 is open in another process.* \[DEVICE_BUSY\]\n$/ });
+    const twin = await new Daemon(b, place.flags(b, "--public-ip", a.address)).ended;
+    t.match(twin, { status: 1, stderr: /public IP 192\.168\.50\.10 belongs to host a, .* \[PUBLIC_IP_TAKEN\]\n$/ });
+    t.same(networkState(a), network);
+    t.equal(place.leases().length, 1);
+    t.same(
+      daemon.lines.filter((line) => line.level !== "info"),
+      [],
+    );
+  });
+
+  t.test("packets flow in both directions as soon as both daemons are ready", async (t) => {
+    const place = new Place(t);
+    await place.start(t, a).logged("ready");
+    const daemonB = place.start(t, b);
+    await daemonB.logged("ready");
+    const [podA, podB] = [makePods(place, a), makePods(place, b)];
+    t.teardown(() => [a, b].forEach((host) => void run(`ip -n ${host.name} link del cni0`)));
+    const peersOfA = () => JSON.parse(hopsack(a, `status --json --socket ${place.socket(a)}`)).peers.length;
+    await until("a knows b", () => peersOfA() === 1);
+    ping(b, podB, podA);
+    ping(a, podA, podB);
+    const report = JSON.parse(hopsack(b, `status --json --socket ${place.socket(b)}`));
+    t.match(report, { peers: [{ node: "a", publicIp: a.address }], warnings: [] });
+    t.ok(report.traffic.sent.packets >= 2 && report.traffic.received.packets >= 2);
+    t.match(hopsack(b, `status --socket ${place.socket(b)}`), /^b: ready, udp mode/);
+  });
+
+  t.test("a TUN device that somebody deletes comes back with address, route and traffic", async (t) => {
+    const place = new Place(t);
+    await place.start(t, a).logged("ready");
+    const daemonB = place.start(t, b);
+    await daemonB.logged("ready");
+    const [podA, podB] = [makePods(place, a), makePods(place, b)];
+    t.teardown(() => [a, b].forEach((host) => void run(`ip -n ${host.name} link del cni0`)));
+    ping(b, podB, podA);
+    run("ip -n b link del flannel0");
+    await daemonB.logged("device_lost");
+    await daemonB.logged("device_open", 2);
+    const hasRoute = () => ipJson("-n b route show 10.244.0.0/16").length === 1;
+    await until("the route is back", hasRoute);
+    ping(b, podB, podA);
+  });
+
+  t.test("a corrupted lease file is said once and keeps nobody from working", async (t) => {
+    const place = new Place(t);
+    mkdirSync(join(place.store, "subnets"));
+    writeFileSync(join(place.store, "subnets", "10.244.9.0-24.json"), "{ not json");
+    const daemon = place.start(t, a);
+    await daemon.logged("ready");
+    t.match(await daemon.logged("store_warning"), { level: "warn", reason: /10\.244\.9\.0-24/ });
+    t.match(await daemon.stop(), { status: 0 });
+  });
+
+  t.test("a second signal ends a daemon at once whose store does not answer", async (t) => {
+    const place = new Place(t);
+    const daemon = place.start(t, a);
+    await daemon.logged("ready");
+    const holder = spawn("flock", ["--no-fork", join(place.store, "lock"), "sh", "-c", "echo held; exec sleep 60"]);
+    await once(holder.stdout, "data");
+    daemon.kill("SIGTERM");
+    await daemon.logged("stopping");
+    daemon.kill("SIGTERM");
+    t.match(await daemon.ended, { status: 143 });
+    holder.kill("SIGKILL");
+    await once(holder, "close");
+  });
+
+  t.test("the status socket has metrics and readiness", async (t) => {
+    const place = new Place(t);
+    await place.start(t, a).logged("ready");
+    t.match(await get(place.socket(a), "/metrics"), /^hopsack_ready 1$/m);
+    t.equal(await get(place.socket(a), "/readyz"), "hopsackd is ready\n");
+  });
+
+  const noOthers = hasOtherUsers() ? false : "the user namespace has one user only";
+  t.test("hopsack status says NOT_PERMITTED to other users", { skip: noOthers }, async (t) => {
+    const place = new Place(t);
+    await place.start(t, a).logged("ready");
+    chmodSync(place.folder, 0o755);
+    const asNobody = ["--reuid", "65534", "--regid", "65534", "--clear-groups", process.execPath];
+    const tool = [join(process.cwd(), "dist/cli/main.js"), "status", "--socket", place.socket(a)];
+    t.throws(() => execFileSync("setpriv", [...asNobody, ...tool], { stdio: "pipe" }), {
+      status: 1,
+      message: /may not be opened by this user; .* \[NOT_PERMITTED\]/,
+    });
+  });
+
+  t.test("from cold to forwarding with two peers in less than 400 ms, and 90 MB", async (t) => {
+    const place = new Place(t);
+    await place.start(t, b).logged("ready");
+    await place.start(t, c).logged("ready");
+    const times: number[] = [];
+    for (let round = 0; round < 5; round++) {
+      const daemon = place.start(t, a);
+      const { peers, millisecondsToReady } = await daemon.logged("ready");
+      t.equal(peers, 2);
+      times.push(Number(millisecondsToReady));
+      const resident = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${daemon.pid}/status`, "utf8"))?.[1];
+      t.ok(Number(resident) < RSS_LIMIT_KB, `resident memory ${resident} kB`);
+      await daemon.stop();
+    }
+    const median = times.toSorted((x, y) => x - y)[2] ?? Number.POSITIVE_INFINITY;
+    t.ok(median < START_LIMIT_MS, `median of ${times.join(", ")} ms`);
+  });
+}
+
+const fault = daemonFault();
+if (fault !== null) t.fail(fault);
+else inOwnNamespace(t, import.meta.url, () => void declareTests());

@@ -1,0 +1,124 @@
+// Hosts as network namespaces on one bridge, and real daemons in them. For tests that run inside inOwnNamespace(): names and
+// /run are private there, and every process ends with the namespace.
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, readdirSync } from "node:fs";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+import { ipJson, run, until } from "./netns.js";
+
+const DAEMON = fileURLToPath(new URL("../../dist/cli/hopsackd.js", import.meta.url));
+const TOOL = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));
+/** tap loads itself into every child Node.js by NODE_OPTIONS: wrong for memory, start-up time and other users. */
+const UNHOOKED = ["env", "-u", "NODE_OPTIONS"];
+const ENV = { PATH: process.env.PATH ?? "/usr/sbin:/usr/bin:/sbin:/bin" };
+
+export interface Host {
+  /** Of the network namespace and of the node. */
+  readonly name: string;
+  readonly address: string;
+}
+
+export type LogLine = Readonly<Record<string, unknown>> & { readonly event: string };
+
+/** Why tests with daemons cannot run here, or null. */
+export function daemonFault(): string | null {
+  return existsSync(DAEMON) ? null : `${DAEMON} is not there; build it with: npm run build`;
+}
+
+/** The bridge that joins all hosts. */
+export function makeBridge(): void {
+  run("ip link add br0 type bridge");
+  run("ip link set br0 up");
+}
+
+/** A namespace with eth0 on the bridge; IPv6 off, so that nothing changes in it by itself. */
+export async function makeHost(name: string, address: string): Promise<Host> {
+  run(`ip netns add ${name}`);
+  const settings = "echo 1 >/proc/sys/net/ipv6/conf/all/disable_ipv6; echo 1 >/proc/sys/net/ipv4/ip_forward";
+  execFileSync("ip", ["netns", "exec", name, "sh", "-c", settings]);
+  run(`ip link add v-${name} type veth peer name eth0 netns ${name}`);
+  run(`ip link set v-${name} master br0 up`);
+  run(`ip -n ${name} link set lo up`);
+  run(`ip -n ${name} addr add ${address}/24 dev eth0`);
+  run(`ip -n ${name} link set eth0 up`);
+  await until(`eth0 of ${name} is up`, () => ipJson(`-n ${name} link show eth0`)[0]?.operstate === "UP");
+  return { name, address };
+}
+
+/** Everything a daemon could leave behind in the host's network. */
+export function networkState(host: Host): unknown {
+  const tables = [
+    "link",
+    "addr",
+    "route show table all",
+    "-6 route show table all",
+    "rule",
+    "neigh show nud permanent",
+  ];
+  return tables.map((table) => ipJson(`-n ${host.name} ${table}`));
+}
+
+/** Names of all files under the folders, those of other programs' namespaces left out. */
+export function filesIn(...folders: readonly string[]): string[] {
+  return folders.flatMap((folder) =>
+    readdirSync(folder, { recursive: true, withFileTypes: true })
+      .filter((entry) => !entry.isDirectory())
+      .map((entry) => join(entry.parentPath ?? entry.path, entry.name))
+      .filter((path) => !path.startsWith("/run/netns/"))
+      .sort(),
+  );
+}
+
+export interface Ending {
+  readonly status: number | null;
+  readonly signal: string | null;
+  readonly stderr: string;
+}
+
+export class Daemon {
+  readonly lines: LogLine[] = [];
+  readonly ended: Promise<Ending>;
+  readonly #child: ChildProcess;
+  #stderr = "";
+
+  /** @param wrapper a command line that ends by executing what follows it, e.g. `setpriv …` */
+  constructor(host: Host, flags: readonly string[], wrapper: readonly string[] = []) {
+    const argv = ["netns", "exec", host.name, ...wrapper, ...UNHOOKED, process.execPath, DAEMON, ...flags];
+    this.#child = spawn("ip", argv, { env: ENV, stdio: ["ignore", "pipe", "pipe"] });
+    this.#child.stderr?.on("data", (chunk) => (this.#stderr += chunk));
+    if (this.#child.stdout !== null) {
+      createInterface({ input: this.#child.stdout }).on("line", (line) => this.lines.push(JSON.parse(line)));
+    }
+    this.ended = once(this.#child, "close").then(([status, signal]) => ({ status, signal, stderr: this.#stderr }));
+  }
+
+  get pid(): number {
+    return this.#child.pid ?? 0;
+  }
+
+  /** The `times`-th log line of this event; rejects with what the daemon said when it ended before. */
+  async logged(event: string, times = 1): Promise<LogLine> {
+    const find = (): LogLine | undefined => this.lines.filter((line) => line.event === event)[times - 1];
+    const isOver = (): boolean => this.#child.exitCode !== null || this.#child.signalCode !== null;
+    await until(`log line ${event}`, () => find() !== undefined || isOver(), 10_000);
+    const line = find();
+    if (line === undefined) throw new Error(`ended without log line ${event}: ${(await this.ended).stderr}`);
+    return line;
+  }
+
+  kill(signal: NodeJS.Signals): void {
+    this.#child.kill(signal);
+  }
+
+  async stop(): Promise<Ending> {
+    this.kill("SIGTERM");
+    return this.ended;
+  }
+}
+
+/** `hopsack …` in the host's namespace. Throws with its stderr when it fails. */
+export function hopsack(host: Host, commandLine: string): string {
+  return run(`ip netns exec ${host.name} ${UNHOOKED.join(" ")} ${process.execPath} ${TOOL} ${commandLine}`);
+}

@@ -1,0 +1,70 @@
+import t from "tap";
+import { initialState } from "../../../src/daemon/state.js";
+import { statusReport } from "../../../src/daemon/status.js";
+import { readyState } from "../../support/daemon-fixtures.js";
+
+t.test("the report says what the daemon holds, moves and loses", async (t) => {
+  const report = statusReport(readyState(), 1_061_000);
+  t.match(report, {
+    version: "0.1.0",
+    node: "host-a",
+    pid: process.pid,
+    uptimeSeconds: 61,
+    state: "ready",
+    backend: "udp",
+    store: { spec: "file:/srv/leases", connected: true },
+    lease: {
+      subnet: "10.244.1.0/24",
+      subnetV6: null,
+      publicIp: "192.168.50.10",
+      expiresAt: "1970-01-02T01:00:00.000Z",
+    },
+    underlay: { link: "eth0", address: "192.168.50.10", mtuBytes: 1500 },
+    device: { name: "flannel0", mtuBytes: 1472 },
+    offloads: { tso: true, uso: false },
+  });
+  t.same(report.peers[1], {
+    subnet: "10.244.30.0/24",
+    subnetV6: null,
+    publicIp: "192.168.50.12",
+    node: null,
+    backendType: "udp",
+  });
+  t.same(report.warnings, []);
+});
+
+t.test("coalescing factors are packets or datagrams for each operation", async (t) => {
+  t.same(statusReport(readyState(), 0).traffic?.coalescing, {
+    packetsPerTunRead: 44,
+    datagramsPerSend: 44,
+    datagramsPerReceive: 22,
+    packetsPerTunWrite: 24.43,
+  });
+});
+
+t.test("packets that the kernel dropped at the full TUN are one of the drop reasons", async (t) => {
+  const { drops } = statusReport(readyState(), 0);
+  t.same(
+    drops.map(({ reason, packets }) => [reason, packets]),
+    [
+      ["no_route", 3],
+      ["unknown_sender", 0],
+      ["tun_ring_full", 17],
+    ],
+  );
+});
+
+t.test("before the first lease the report has nothing to show, and says why", async (t) => {
+  const state = initialState({ version: "0.1.0", node: "a", startedAt: 0, storeSpec: "file:/srv" });
+  state.phase = "waiting";
+  state.warnings.set("store", "/srv cannot be read");
+  state.readHostWarnings = () => ["net.ipv4.ip_forward is 0"];
+  t.match(statusReport(state, 0), {
+    state: "waiting",
+    warnings: ["/srv cannot be read", "net.ipv4.ip_forward is 0"],
+    lease: null,
+    traffic: null,
+    drops: [],
+    offloads: null,
+  });
+});
