@@ -11,12 +11,8 @@ import type { Backend, BackendInput } from "./backend.js";
 const TYPE = "udp";
 const DEFAULT_PORT = 8285;
 const OUTER_IPV4_AND_UDP_BYTES = 28;
-/** Largest payload of a UDP datagram over IPv4: 65535 − 28. Bounds a UDP_SEGMENT send as a whole. */
+/** Largest payload of a UDP datagram over IPv4: 65535 − 28. */
 const UDP_PAYLOAD_LIMIT_BYTES = 65_507;
-/** UDP_MAX_SEGMENTS of kernels before 6.9; later ones allow 128. */
-const SEGMENTS_PER_SEND_LIMIT = 64;
-/** IPv6 40 + TCP 20 + timestamps 12: the longest header of ordinary bulk data. */
-const INNER_HEADER_BYTES = 72;
 const TX_QUEUE_PACKETS = 1000;
 /** RFC 791 and RFC 8200: Linux takes IPv4 or IPv6 off a device of a smaller MTU. */
 const SMALLEST_MTU_BYTES = { 4: 68, 6: 1280 };
@@ -39,7 +35,7 @@ export function createUdpBackend(input: BackendInput): Backend {
     }),
     socket: { tunName: deviceName, port, expectedHeader: new Uint8Array(), expectedHeaderMask: new Uint8Array() },
     plan: (own, peers): Plan => ({
-      links: [{ name: deviceName, mtuBytes, gsoMaxBytes: gsoMax(mtuBytes), txQueueLength: TX_QUEUE_PACKETS }],
+      links: [{ name: deviceName, mtuBytes, txQueueLength: TX_QUEUE_PACKETS }],
       addresses: subnetsOf(own).map((subnet) => ({ link: deviceName, address: deviceAddress(subnet) })),
       routes: [config.network, config.networkV6]
         .filter((network) => network !== null)
@@ -48,17 +44,6 @@ export function createUdpBackend(input: BackendInput): Backend {
       pumpRoutes: pumpRoutes(input, own, peers, port),
     }),
   };
-}
-
-/**
- * Largest super-packet whose segments all fit one UDP_SEGMENT send. A super-packet of headers H and payload P leaves as
- * ceil(P / (mtu − H)) datagrams of at most `mtu` bytes, each with the headers repeated. N = min(64, floor(65507 / mtu))
- * datagrams fit, so P may be N × (mtu − H). MTU 1472: N = 44, 44 × (1472 − 72) + 72 = 61,672. Packets with longer headers
- * (SACK, extension headers) may need a second send; they are not lost.
- */
-export function gsoMax(mtuBytes: number): number {
-  const datagrams = Math.min(SEGMENTS_PER_SEND_LIMIT, Math.floor(UDP_PAYLOAD_LIMIT_BYTES / mtuBytes));
-  return Math.max(mtuBytes, datagrams * (mtuBytes - INNER_HEADER_BYTES) + INNER_HEADER_BYTES);
 }
 
 function tunnelPort(options: Readonly<Record<string, unknown>>): number {

@@ -61,7 +61,6 @@ function settingsOf(change: LinkSettings): string {
   const words = [
     change.isUp === null ? "" : ` ${change.isUp ? "up" : "down"}`,
     change.mtuBytes === null ? "" : ` mtu ${change.mtuBytes}`,
-    change.gsoMaxBytes === null ? "" : ` gso_max_size ${change.gsoMaxBytes}`,
     change.txQueueLength === null ? "" : ` txqueuelen ${change.txQueueLength}`,
   ];
   return words.join("");

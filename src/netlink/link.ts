@@ -29,7 +29,6 @@ export interface Link {
   readonly hardwareAddress: string | null;
   /** Index of the bridge or bond it belongs to. */
   readonly masterIndex: number | null;
-  readonly gsoMaxBytes: number | null;
   readonly txQueueLength: number;
   /** Counts since the device was made; exact up to 2^53. */
   readonly stats: LinkStats | null;
@@ -49,11 +48,10 @@ interface LinkStats {
 export interface LinkSettings {
   readonly isUp: boolean | null;
   readonly mtuBytes: number | null;
-  readonly gsoMaxBytes: number | null;
   readonly txQueueLength: number | null;
 }
 
-const IFLA = { address: 1, name: 3, mtu: 4, master: 10, txQueueLength: 13, info: 18, stats64: 23, gsoMaxSize: 41 };
+const IFLA = { address: 1, name: 3, mtu: 4, master: 10, txQueueLength: 13, info: 18, stats64: 23 };
 const IFLA_INFO_KIND = 1;
 const IFF = { up: 0x1, loopback: 0x8, running: 0x40 };
 
@@ -74,7 +72,6 @@ export function encodeLinkChange(sequence: number, index: number, settings: Link
     if (value !== null) attributes.push({ type, value: u32(value) });
   };
   add(IFLA.mtu, settings.mtuBytes);
-  add(IFLA.gsoMaxSize, settings.gsoMaxBytes);
   add(IFLA.txQueueLength, settings.txQueueLength);
   const flags = MessageFlag.request | MessageFlag.ack;
   return encodeMessage({ type: MessageType.setLink, flags, sequence }, linkBody(index, settings.isUp), attributes);
@@ -109,7 +106,6 @@ export function parseLink(payload: Uint8Array): Link | undefined {
     kind: (info === undefined ? undefined : readText(parseAttributes(info).get(IFLA_INFO_KIND))) ?? null,
     hardwareAddress: readHardwareAddress(attributes.get(IFLA.address)),
     masterIndex: readU32(attributes.get(IFLA.master)) ?? null,
-    gsoMaxBytes: readU32(attributes.get(IFLA.gsoMaxSize)) ?? null,
     txQueueLength: readU32(attributes.get(IFLA.txQueueLength)) ?? 0,
     stats: readStats(attributes.get(IFLA.stats64)),
   };

@@ -78,7 +78,6 @@ function linkChanges(plans: readonly LinkPlan[], byName: ReadonlyMap<string, Lin
     const settings = {
       isUp: link.isUp ? null : true,
       mtuBytes: wanted(plan.mtuBytes, link.mtuBytes),
-      gsoMaxBytes: wanted(plan.gsoMaxBytes, link.gsoMaxBytes),
       txQueueLength: wanted(plan.txQueueLength, link.txQueueLength),
     };
     if (Object.values(settings).every((value) => value === null)) continue;

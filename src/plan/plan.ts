@@ -4,8 +4,6 @@
 export interface LinkPlan {
   readonly name: string;
   readonly mtuBytes: number;
-  /** Upper bound of a super-packet handed to the device, so that one TUN read becomes one UDP_SEGMENT send; null = kernel's. */
-  readonly gsoMaxBytes: number | null;
   readonly txQueueLength: number | null;
 }
 

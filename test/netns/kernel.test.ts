@@ -104,7 +104,6 @@ inOwnNamespace(t, import.meta.url, () => {
         linkName: "nowhere0",
         isUp: true,
         mtuBytes: null,
-        gsoMaxBytes: null,
         txQueueLength: null,
       },
     ]);
@@ -122,7 +121,7 @@ inOwnNamespace(t, import.meta.url, () => {
   t.test("without the capability a change is NOT_PERMITTED, and says what to do", async (t) => {
     const probe = `
       const { Rtnetlink } = await import(${JSON.stringify(new URL("../../src/kernel/rtnetlink.ts", import.meta.url).href)});
-      const change = { kind: "set-link", linkIndex: 1, linkName: "lo", isUp: true, mtuBytes: 1400, gsoMaxBytes: null, txQueueLength: null };
+      const change = { kind: "set-link", linkIndex: 1, linkName: "lo", isUp: true, mtuBytes: 1400, txQueueLength: null };
       const [error] = new Rtnetlink().apply([change]);
       console.log(error.code, error.message);`;
     const args = ["--bounding-set", "-net_admin", "--inh-caps", "-net_admin"];

@@ -14,7 +14,7 @@ import { setUpHost } from "../support/kernel-host.js";
 import { inOwnNamespace, ipJson, run, until } from "../support/netns.js";
 
 const PLAN: Plan = {
-  links: [{ name: "flannel0", mtuBytes: 1472, gsoMaxBytes: 61_000, txQueueLength: 700 }],
+  links: [{ name: "flannel0", mtuBytes: 1472, txQueueLength: 700 }],
   addresses: [
     { link: "flannel0", address: "10.55.30.0/32" },
     { link: "flannel0", address: "fd55:0:0:1::/128" },
@@ -82,7 +82,7 @@ inOwnNamespace(t, import.meta.url, () => {
     const { reconciler, repairs, faults } = reconcile(t, rtnetlink);
     await reconciler.setPlan(PLAN);
     const [link] = ipJson("-d link show flannel0");
-    t.match(link, { mtu: 1472, txqlen: 700, gso_max_size: 61_000 });
+    t.match(link, { mtu: 1472, txqlen: 700 });
     t.match(run("ip -o address show dev flannel0"), /inet 10\.55\.30\.0\/32 scope global/);
     t.match(run("ip -o address show dev flannel0"), /inet6 fd55:0:0:1::\/128 scope global/);
     t.match(run("ip route"), `10.55.0.0/16 dev flannel0 ${OUR_ROUTES} scope link`);

@@ -2,7 +2,7 @@
 import fc from "fast-check";
 import t from "tap";
 import type { BackendInput } from "../../../src/backend/backend.js";
-import { createUdpBackend, gsoMax } from "../../../src/backend/udp.js";
+import { createUdpBackend } from "../../../src/backend/udp.js";
 import type { Lease } from "../../../src/lease/lease.js";
 import { parseNetworkConfig } from "../../../src/lease/network-config.js";
 import { attrs, prefix, reservation } from "../../contract/lease-store.js";
@@ -30,7 +30,7 @@ function routeRows(peers: readonly Lease[], backendInput = input(), own = reserv
 
 t.test("plans what flannel sets up: device, /32 address, one route of the whole Network", async (t) => {
   t.same(createUdpBackend(input()).plan(reservation(1), [reservation(2), reservation(3)]), {
-    links: [{ name: "flannel0", mtuBytes: 1472, gsoMaxBytes: 61_672, txQueueLength: 1000 }],
+    links: [{ name: "flannel0", mtuBytes: 1472, txQueueLength: 1000 }],
     addresses: [{ link: "flannel0", address: "10.244.1.0/32" }],
     routes: [{ prefix: "10.244.0.0/16", link: "flannel0", gateway: null }],
     masquerades: [],
@@ -122,26 +122,4 @@ t.test("the inner MTU is the underlay's less 28, and must suit the network", asy
   t.equal(mtu(1308, DUAL), 1280);
   t.throws(() => mtu(1307, DUAL), { code: "BAD_CONFIG", message: /eth0 has MTU 1307, .* set its MTU to 1308 or more/ });
   t.throws(() => mtu(90), { code: "BAD_CONFIG" });
-});
-
-t.test("every super-packet up to gsoMax fits one send, and one more segment would not", async (t) => {
-  t.equal(gsoMax(1472), 61_672);
-  t.equal(gsoMax(8972), 62_372);
-  t.equal(gsoMax(65_507), 65_507);
-  const headers = fc.integer({ min: 40, max: 72 });
-  fc.assert(
-    fc.property(fc.integer({ min: 576, max: 65_507 }), headers, fc.nat(1000), (mtuBytes, headerBytes, slack) => {
-      const payload = gsoMax(mtuBytes) - headerBytes - slack;
-      const segments = Math.ceil(payload / (mtuBytes - headerBytes));
-      return segments <= 64 && payload + segments * headerBytes <= 65_507;
-    }),
-    { numRuns: 2000 },
-  );
-  fc.assert(
-    fc.property(fc.integer({ min: 576, max: 65_507 }), (mtuBytes) => {
-      const payload = gsoMax(mtuBytes) - 72 + 1;
-      const segments = Math.ceil(payload / (mtuBytes - 72));
-      return segments > 64 || segments * mtuBytes > 65_507;
-    }),
-  );
 });

@@ -17,7 +17,6 @@ const LINKS: Link[] = ["lo", "eth0", "cni0", "flannel0"].map((name, position) =>
   kind: null,
   hardwareAddress: null,
   masterIndex: null,
-  gsoMaxBytes: null,
   txQueueLength: 0,
   stats: null,
 }));

@@ -6,12 +6,12 @@ const link = { linkIndex: 4, linkName: "flannel0" };
 const route = { ...link, prefix: "10.55.0.0/16", gateway: null, metric: null };
 const CHANGES: [Change, number, string][] = [
   [
-    { kind: "set-link", ...link, isUp: true, mtuBytes: 1472, gsoMaxBytes: 61_000, txQueueLength: 1000 },
+    { kind: "set-link", ...link, isUp: true, mtuBytes: 1472, txQueueLength: 1000 },
     MessageType.setLink,
-    "flannel0 up mtu 1472 gso_max_size 61000 txqueuelen 1000",
+    "flannel0 up mtu 1472 txqueuelen 1000",
   ],
   [
-    { kind: "set-link", ...link, isUp: null, mtuBytes: null, gsoMaxBytes: null, txQueueLength: 5 },
+    { kind: "set-link", ...link, isUp: null, mtuBytes: null, txQueueLength: 5 },
     MessageType.setLink,
     "flannel0 txqueuelen 5",
   ],

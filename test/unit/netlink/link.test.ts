@@ -37,7 +37,6 @@ t.test("a link is read with its kind, address and counters", async (t) => {
       { type: 13, value: u32(500) },
       { type: LINK_INFO, value: kind },
       { type: STATS64, value: stats },
-      { type: 41, value: u32(61_000) },
       { type: 1, value: Uint8Array.of(2, 0, 0, 0xab, 0xcd, 0xef) },
     ]),
   );
@@ -51,7 +50,6 @@ t.test("a link is read with its kind, address and counters", async (t) => {
     kind: "tun",
     hardwareAddress: "02:00:00:ab:cd:ef",
     masterIndex: 3,
-    gsoMaxBytes: 61_000,
     txQueueLength: 500,
     stats: {
       rxPackets: 2 ** 33,
@@ -66,7 +64,7 @@ t.test("a link is read with its kind, address and counters", async (t) => {
 
 t.test("what a link does not have is null", async (t) => {
   const link = parseLink(payload(1, 0x8, [{ type: NAME, value: text("lo") }]));
-  const absent = { kind: null, hardwareAddress: null, masterIndex: null, gsoMaxBytes: null, stats: null };
+  const absent = { kind: null, hardwareAddress: null, masterIndex: null, stats: null };
   t.match(link, { index: 1, isUp: false, isRunning: false, isLoopback: true, ...absent });
   t.equal(parseLink(payload(1, 0, [])), undefined, "no name, no link");
 });
@@ -83,7 +81,7 @@ t.test("any bytes are a link or undefined, never an exception", async () => {
 });
 
 t.test("a change names only what is to change", async (t) => {
-  const nothing = { isUp: null, mtuBytes: null, gsoMaxBytes: null, txQueueLength: null };
+  const nothing = { isUp: null, mtuBytes: null, txQueueLength: null };
   const only = parseMessage(encodeLinkChange(5, 9, { ...nothing, mtuBytes: 1400 }));
   t.match(only, { type: MessageType.setLink, flags: MessageFlag.request | MessageFlag.ack, sequence: 5 });
   const view = viewOf(only?.payload ?? new Uint8Array(16));

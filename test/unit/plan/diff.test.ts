@@ -13,7 +13,7 @@ const NETWORKS = ["10.55.0.0/16", "fd55::/48"]
   .map(parsePrefix)
   .filter((prefix): prefix is Prefix => prefix !== undefined);
 const PLAN: Plan = {
-  links: [{ name: "flannel0", mtuBytes: 1472, gsoMaxBytes: 61_000, txQueueLength: 1000 }],
+  links: [{ name: "flannel0", mtuBytes: 1472, txQueueLength: 1000 }],
   addresses: [{ link: "flannel0", address: "10.55.30.0/32" }],
   routes: [{ prefix: "10.55.0.0/16", link: "flannel0", gateway: null }],
   masquerades: [],
@@ -33,7 +33,6 @@ function link(index: number, name: string, differences: Partial<Link> = {}): Lin
     kind: null,
     hardwareAddress: null,
     masterIndex: null,
-    gsoMaxBytes: 61_000,
     txQueueLength: 1000,
     stats: null,
     ...differences,
@@ -78,9 +77,9 @@ t.test("a true plan needs no change", async (t) => {
 });
 
 t.test("a bare link gets settings, address and route, in this order", async (t) => {
-  const bare = link(TUN, "flannel0", { isUp: false, mtuBytes: 1500, gsoMaxBytes: 65_536, txQueueLength: 500 });
+  const bare = link(TUN, "flannel0", { isUp: false, mtuBytes: 1500, txQueueLength: 500 });
   t.strictSame(diff({ links: [bare], addresses: [], routes: [] }), [
-    "set-link flannel0 up mtu 1472 gso_max_size 61000 txqueuelen 1000",
+    "set-link flannel0 up mtu 1472 txqueuelen 1000",
     "add-address 10.55.30.0/32 dev flannel0",
     "add-route 10.55.0.0/16 dev flannel0",
   ]);
@@ -88,9 +87,8 @@ t.test("a bare link gets settings, address and route, in this order", async (t) 
 
 t.test("a link is told only what differs, and nothing the plan leaves open or the kernel does not know", async (t) => {
   t.strictSame(diff({ links: [link(TUN, "flannel0", { mtuBytes: 1400 })] }), ["set-link flannel0 mtu 1472"]);
-  t.strictSame(diff({ links: [link(TUN, "flannel0", { gsoMaxBytes: null })] }), []);
-  const open = { name: "flannel0", mtuBytes: 1472, gsoMaxBytes: null, txQueueLength: null };
-  t.strictSame(diff({ links: [link(TUN, "flannel0", { gsoMaxBytes: 5, txQueueLength: 5 })] }, { links: [open] }), []);
+  const open = { name: "flannel0", mtuBytes: 1472, txQueueLength: null };
+  t.strictSame(diff({ links: [link(TUN, "flannel0", { txQueueLength: 5 })] }, { links: [open] }), []);
 });
 
 t.test("a missing link is named, and nothing is tried on it", async (t) => {
