@@ -70,7 +70,10 @@ export function formatDuration(seconds: number): string {
 
 /** `hopsack: <sentence> [CODE]`; anything but a HopsackError is our own bug and shows where it happened. */
 export function errorText(program: string, error: unknown): string {
-  if (error instanceof HopsackError) return `${program}: ${error.message} [${error.code}]`;
+  if (error instanceof HopsackError) {
+    const [sentence = "", ...details] = error.message.split("\n");
+    return [`${program}: ${sentence} [${error.code}]`, ...details].join("\n");
+  }
   const trace = error instanceof Error ? (error.stack ?? error.message) : messageOf(error);
   return `${program}: internal error, please report it: ${trace}`;
 }

@@ -8,10 +8,13 @@ import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { ipJson, run, until } from "./netns.js";
 
-const DAEMON = fileURLToPath(new URL("../../dist/cli/hopsackd.js", import.meta.url));
-const TOOL = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));
+const CHECKOUT = fileURLToPath(new URL("../..", import.meta.url));
+/** The same files where every user may come by, in this mount namespace: a clone below /root is for root alone. */
+const EVERYBODYS_CHECKOUT = "/media";
+const DAEMON = join(EVERYBODYS_CHECKOUT, "dist/cli/hopsackd.js");
+export const TOOL = join(EVERYBODYS_CHECKOUT, "dist/cli/main.js");
 /** tap loads itself into every child Node.js by NODE_OPTIONS: wrong for memory, start-up time and other users. */
-const UNHOOKED = ["env", "-u", "NODE_OPTIONS"];
+export const UNHOOKED = ["/usr/bin/env", "-u", "NODE_OPTIONS"];
 const ENV = { PATH: process.env.PATH ?? "/usr/sbin:/usr/bin:/sbin:/bin" };
 
 export interface Host {
@@ -24,11 +27,13 @@ export type LogLine = Readonly<Record<string, unknown>> & { readonly event: stri
 
 /** Why tests with daemons cannot run here, or null. */
 export function daemonFault(): string | null {
-  return existsSync(DAEMON) ? null : `${DAEMON} is not there; build it with: npm run build`;
+  const built = join(CHECKOUT, "dist/cli/hopsackd.js");
+  return existsSync(built) ? null : `${built} is not there; build it with: npm run build`;
 }
 
-/** The bridge that joins all hosts. */
+/** The bridge that joins all hosts, and the programs where all users find them. */
 export function makeBridge(): void {
+  run(`mount --bind ${CHECKOUT} ${EVERYBODYS_CHECKOUT}`);
   run("ip link add br0 type bridge");
   run("ip link set br0 up");
 }

@@ -6,6 +6,8 @@ import { fileURLToPath } from "node:url";
 import type { Test } from "tap";
 
 const INSIDE = "HOPSACK_TEST_NAMESPACE";
+/** For one file; none takes a minute on an idle machine. */
+const LIMIT_SECONDS = 300;
 const UNSHARE = ["--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"];
 const SET_UP = 'mount -t tmpfs tmpfs /run && mkdir /run/netns && ip link set lo up && : <> /dev/net/tun && exec "$@"';
 
@@ -26,7 +28,9 @@ export function inOwnNamespace(t: Test, fileUrl: string, tests: () => void): voi
   }
   const again = [process.execPath, ...process.execArgv, fileURLToPath(fileUrl)];
   const options = { env: { ...process.env, [INSIDE]: "1" } };
-  t.spawn("unshare", [...flags, "sh", "-c", SET_UP, "sh", ...again], options, "in own namespaces");
+  // unshare ignores SIGTERM while it waits: tap could not end a test that hangs.
+  const limited = ["-s", "KILL", `${LIMIT_SECONDS}`, "unshare", ...flags];
+  t.spawn("timeout", [...limited, "sh", "-c", SET_UP, "sh", ...again], options, "in own namespaces");
 }
 
 /** Runs one command line (split on blanks, no shell), and returns its stdout. Throws with its stderr when it fails. */

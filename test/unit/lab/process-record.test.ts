@@ -1,5 +1,7 @@
 // Which processes the lab may end.
 import { type ChildProcess, spawn } from "node:child_process";
+import { readFileSync, symlinkSync } from "node:fs";
+import { setTimeout as delay } from "node:timers/promises";
 import t from "tap";
 import { endProcesses, isRunning, recordProcess } from "../../../src/lab/process-record.js";
 
@@ -20,8 +22,10 @@ t.test("a pid that now belongs to another process is left alone", async (t) => {
 });
 
 t.test("a process whose name holds blanks and brackets is read right", async (t) => {
-  t.match(recordProcess(process.pid), { pid: process.pid, startTime: /^[0-9]+$/ });
-  const child = await start(t, `exec -a "x) S 1 (y" sleep 600`);
+  const program = `${t.testdir({})}/x) S 1 (y`; // the kernel names a process after its file
+  symlinkSync("/bin/sleep", program);
+  const child = await start(t, `exec "${program}" 600`);
+  await until(() => readFileSync(`/proc/${child.pid}/comm`, "utf8") === "x) S 1 (y\n");
   t.match(recordOf(child).startTime, /^[0-9]{2,}$/);
 });
 
@@ -34,6 +38,11 @@ async function start(t: { teardown(work: () => void): void }, script: string): P
   t.teardown(() => child.kill("SIGKILL"));
   await new Promise((resolve) => child.once("spawn", resolve));
   return child;
+}
+
+async function until(isSo: () => boolean): Promise<void> {
+  for (let turn = 0; turn < 500 && !isSo(); turn++) await delay(10);
+  if (!isSo()) throw new Error("did not come about within 5 s");
 }
 
 function recordOf(child: ChildProcess): { pid: number; startTime: string } {

@@ -1,0 +1,204 @@
+// `hopsack lab …`: overlay networks of network namespaces on one machine. Only words and options live here; the work is
+// done in lab/.
+import { spawn } from "node:child_process";
+import { constants } from "node:os";
+import { type Command, InvalidArgumentError } from "commander";
+import { HopsackError } from "../errors.js";
+import { startFailure, toolEnvironment } from "../lab/command.js";
+import { type LabStatus, labDown, labNotFound, labStatuses, labUp } from "../lab/lab.js";
+import { type LabReport, labNames } from "../lab/lab-folder.js";
+import { missingCapabilities, requirePermission } from "../lab/permission.js";
+import { netnsNames } from "../lab/process-record.js";
+import { memberNetns } from "../lab/topology.js";
+import { runDemo, runDemoUnprivileged } from "./lab-demo.js";
+import { type Paint, paintFor, tableLines } from "./output.js";
+
+const DEFAULT_NAME = "lab";
+
+interface UpOptions {
+  readonly name: string;
+  readonly hosts: number;
+  readonly pods: number;
+  readonly backend: string;
+  readonly ipv6?: boolean;
+  readonly daemonArg: readonly string[];
+  readonly json?: boolean;
+}
+
+export function addLabCommand(program: Command): void {
+  const lab = program.command("lab").description("build and remove labs: hosts and pods as network namespaces");
+  addUp(lab);
+  addDown(lab);
+  addStatus(lab);
+  addExec(lab);
+  lab
+    .command("demo")
+    .description("two hosts, one ping, one datagram taken apart, and a race, in under a minute")
+    .action(async () => {
+      if (missingCapabilities().length === 0) await untilInterrupted(runDemo);
+      else process.exitCode = await runDemoUnprivileged();
+    });
+}
+
+function addUp(lab: Command): void {
+  lab
+    .command("up")
+    .description("build a lab, and return when every pod reaches every other")
+    .option("--hosts <count>", "hosts", wholeNumber, 2)
+    .option("--pods <count>", "pods per host", wholeNumber, 1)
+    .option("--backend <type>", "how the hosts reach each other", "udp")
+    .option("--name <name>", "name of the lab", DEFAULT_NAME)
+    .option("--ipv6", "give the overlay an IPv6 part too")
+    .option("--daemon-arg <arg>", "an argument for every hopsackd (repeatable)", collect, [])
+    .option("--json", "print the lab as JSON")
+    .action(({ name, hosts, pods, backend, ipv6, daemonArg, json }: UpOptions) =>
+      untilInterrupted(async (signal) => {
+        const spec = { name, hosts, podsPerHost: pods, backend, hasIpv6: ipv6 === true, daemonArgs: daemonArg };
+        const progress = (step: string) => process.stderr.write(`${step} …\n`);
+        const { report } = await labUp(spec, { signal, progress });
+        process.stdout.write(json === true ? `${JSON.stringify(report, null, 2)}\n` : upText(report));
+      }),
+    );
+}
+
+function addDown(lab: Command): void {
+  lab
+    .command("down")
+    .description("remove a lab: daemons, namespaces, files, also those of one that failed half-way")
+    .option("--name <name>", "name of the lab", DEFAULT_NAME)
+    .action(async ({ name }: { readonly name: string }) => {
+      const existed = await labDown(name);
+      process.stdout.write(existed ? `lab ${name} is gone\n` : `no lab ${name} is up, nothing to remove\n`);
+    });
+}
+
+function addStatus(lab: Command): void {
+  lab
+    .command("status")
+    .description("show the labs that are up")
+    .option("--json", "print them as JSON")
+    .action(({ json }: { readonly json?: boolean }) => {
+      const statuses = labStatuses();
+      const paint = paintFor(process.stdout, process.env);
+      process.stdout.write(
+        json === true ? `${JSON.stringify(statusJson(statuses), null, 2)}\n` : statusText(statuses, paint),
+      );
+    });
+}
+
+function addExec(lab: Command): void {
+  lab
+    .command("exec")
+    .description("run a command in a host or pod, for example: hopsack lab exec h1-p1 -- ping 10.244.2.2")
+    .option("--name <name>", "name of the lab", DEFAULT_NAME)
+    .argument("<member>", "host (h1) or pod (h1-p1)")
+    .argument("<command...>", "the command and its arguments, after --")
+    .action(async (member: string, command: readonly string[], { name }: { readonly name: string }) => {
+      if (!labNames().includes(name)) throw labNotFound(name);
+      const netns = memberNetns(name, member);
+      if (netns === undefined || !netnsNames().includes(netns)) {
+        const cure = "hopsack lab status lists the hosts and pods";
+        throw new HopsackError("LAB_NOT_FOUND", `lab ${name} has no host or pod ${member}; ${cure}`);
+      }
+      requirePermission();
+      process.exitCode = await runInside(netns, command);
+    });
+}
+
+/** Runs the command on our own terminal; its exit status, 128 + signal number when a signal ended it. */
+function runInside(netns: string, command: readonly string[]): Promise<number> {
+  const child = spawn("ip", ["netns", "exec", netns, ...command], { stdio: "inherit", env: toolEnvironment() });
+  const wait = () => {}; // the terminal's Ctrl-C reaches the command itself
+  process.on("SIGINT", wait);
+  return new Promise<number>((resolve, reject) => {
+    child.once("error", (error) => reject(startFailure("ip", error)));
+    child.once("close", (status, signal) => resolve(status ?? 128 + (signal === null ? 0 : constants.signals[signal])));
+  }).finally(() => process.off("SIGINT", wait));
+}
+
+/**
+ * Runs `work` with a signal that Ctrl-C, SIGTERM and SIGHUP abort. When it has cleaned up after that, the process ends by
+ * the same signal, so that a calling shell sees what happened.
+ */
+async function untilInterrupted(work: (signal: AbortSignal) => Promise<void>): Promise<void> {
+  const controller = new AbortController();
+  const names = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+  let received: (typeof names)[number] | null = null;
+  const interrupt = (name: (typeof names)[number]) => {
+    if (received === null) process.stderr.write("\ninterrupted, cleaning up …\n");
+    received ??= name;
+    controller.abort(new Error(`interrupted by ${name}`));
+  };
+  for (const name of names) process.on(name, interrupt);
+  try {
+    await work(controller.signal);
+  } catch (error) {
+    if (received === null) throw error;
+  } finally {
+    for (const name of names) process.off(name, interrupt);
+  }
+  if (received === null) return;
+  process.kill(process.pid, received);
+  process.exit(128 + constants.signals[received]); // PID 1 of a namespace does not die of its own signal
+}
+
+function upText({ name, hosts }: LabReport): string {
+  const [first, second] = hosts;
+  const pod = first?.pods[0]?.name ?? "h1-p1";
+  const target = (second ?? first)?.pods[0]?.address ?? "";
+  const nameOption = name === DEFAULT_NAME ? "" : ` --name ${name}`;
+  const lines = [
+    `lab ${name} is up: every pod reaches every other`,
+    "",
+    ...hostTable(hosts, () => "running"),
+    "",
+    `try:   hopsack lab exec${nameOption} ${pod} -- ping -c 3 ${target}`,
+    `       hopsack status --socket ${first?.statusSocket}`,
+    `       hopsack lab down${nameOption}`,
+  ];
+  return `${lines.join("\n")}\n`;
+}
+
+function statusText(statuses: readonly LabStatus[], paint: Paint): string {
+  if (statuses.length === 0) return "no lab is up; build one with: hopsack lab up\n";
+  const blocks = statuses.map(({ name, state, runningDaemons }) => {
+    const report = state?.report ?? null;
+    if (report === null) return `${paint.yellow(name)}: not complete; remove it with: hopsack lab down --name ${name}`;
+    const stateOf = (host: string) => (runningDaemons.includes(host) ? "running" : paint.red("not running"));
+    return [`${paint.bold(name)}: ${state?.spec.backend} mode`, ...hostTable(report.hosts, stateOf)].join("\n");
+  });
+  return `${blocks.join("\n\n")}\n`;
+}
+
+function hostTable(hosts: LabReport["hosts"], stateOf: (host: string) => string): string[] {
+  const columns = ["host", "underlay", "subnet", "hopsackd", "pods"].map((title) => ({ title }));
+  const rows = hosts.map(({ name, underlay, subnet, pods }) => [
+    name,
+    underlay,
+    subnet,
+    stateOf(name),
+    pods.map((pod) => `${pod.name} ${pod.address}`).join(", "),
+  ]);
+  return tableLines(columns, rows).map((line) => `  ${line}`);
+}
+
+function statusJson(statuses: readonly LabStatus[]): unknown {
+  const labs = statuses.map(({ name, state, runningDaemons }) => ({
+    name,
+    isComplete: state?.report != null,
+    hosts: (state?.report?.hosts ?? []).map((host) => ({
+      ...host,
+      isDaemonRunning: runningDaemons.includes(host.name),
+    })),
+  }));
+  return { labs };
+}
+
+function wholeNumber(text: string): number {
+  if (!/^[0-9]{1,6}$/.test(text)) throw new InvalidArgumentError("Give a whole number.");
+  return Number(text);
+}
+
+function collect(value: string, before: readonly string[]): readonly string[] {
+  return [...before, value];
+}

@@ -1,0 +1,87 @@
+// Builds the namespaces of a lab and the cables between them. Everything is made inside the lab's own namespaces: the root
+// namespace gets neither device nor address. Deleting the namespaces (lab.ts) removes all of it.
+import { ipBatch, mapBounded, run } from "./command.js";
+import type { HostSubnet } from "./host-subnet.js";
+import type { HostPlan, PodPlan, Topology } from "./topology.js";
+
+const AT_ONCE = 8;
+
+/** Creates all namespaces, the underlay's bridge and every host's eth0 and cni0. */
+export async function buildHosts(topology: Topology, signal: AbortSignal): Promise<void> {
+  const { bridgeNetns, hosts } = topology;
+  const pods = hosts.flatMap((host) => host.pods);
+  const names = [bridgeNetns, ...hosts.map((host) => host.netns), ...pods.map((pod) => pod.netns)];
+  await ipBatch(
+    null,
+    names.map((name) => `netns add ${name}`),
+    signal,
+  );
+  await ipBatch(bridgeNetns, ["link add br0 type bridge", "link set br0 up", ...hosts.flatMap(cableLines)], signal);
+  await mapBounded(hosts, AT_ONCE, signal, buildHost);
+}
+
+/** The host's cable: its end in the bridge's namespace carries the host's name. */
+function cableLines(host: HostPlan): string[] {
+  return [`link add ${host.name} type veth peer name eth0 netns ${host.netns}`, `link set ${host.name} master br0 up`];
+}
+
+async function buildHost(host: HostPlan, signal: AbortSignal): Promise<void> {
+  await run("ip", ["netns", "exec", host.netns, "sh", "-ec", FORWARDING_SCRIPT], { signal });
+  await ipBatch(
+    host.netns,
+    [
+      "link set lo up",
+      `address add ${host.underlay}/24 brd + dev eth0`,
+      "link set eth0 up",
+      "link add cni0 type bridge",
+      "link set cni0 up",
+    ],
+    signal,
+  );
+}
+
+/** A host routes between its pods and the tunnel, in both families where the kernel has both. */
+const FORWARDING_SCRIPT = `
+cd /proc/sys/net
+echo 1 > ipv4/ip_forward
+if [ -e ipv6/conf/all/forwarding ]; then echo 1 > ipv6/conf/all/forwarding; fi
+`;
+
+/** Gives cni0 its address and connects the host's pods to it. */
+export async function connectPods(host: HostPlan, subnet: HostSubnet, signal: AbortSignal): Promise<void> {
+  const lines = addressLines("cni0", subnet.v4.bridge, subnet.v6?.bridge);
+  for (const pod of host.pods) {
+    lines.push(`link add ${pod.hostLink} type veth peer name eth0 netns ${pod.netns}`);
+    lines.push(`link set ${pod.hostLink} mtu ${subnet.mtuBytes} master cni0 up`);
+  }
+  await ipBatch(host.netns, [...lines, `link set cni0 mtu ${subnet.mtuBytes}`], signal);
+  await mapBounded([...host.pods.entries()], AT_ONCE, signal, ([index, pod], either) =>
+    connectPod(pod, index, subnet, either),
+  );
+}
+
+async function connectPod(
+  pod: PodPlan,
+  index: number,
+  { v4, v6, mtuBytes }: HostSubnet,
+  signal: AbortSignal,
+): Promise<void> {
+  await ipBatch(
+    pod.netns,
+    [
+      "link set lo up",
+      `link set eth0 mtu ${mtuBytes}`,
+      ...addressLines("eth0", v4.podAddress(index), v6?.podAddress(index)),
+      "link set eth0 up",
+      `route add default via ${v4.gateway}`,
+      ...(v6 === null ? [] : [`route add default via ${v6.gateway}`]),
+    ],
+    signal,
+  );
+}
+
+/** nodad: nobody else can have the address, and probing for it would cost a second. */
+function addressLines(link: string, v4: string, v6: string | undefined): string[] {
+  const lines = [`address add ${v4} brd + dev ${link}`];
+  return v6 === undefined ? lines : [...lines, `address add ${v6} dev ${link} nodad`];
+}

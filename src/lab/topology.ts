@@ -1,0 +1,126 @@
+// What a lab consists of, computed from its options alone: names, addresses and paths. Pure.
+//
+//        hopsack-NAME-net                      hopsack-NAME-h1                hopsack-NAME-h1-p1
+//   ┌──────────────────────┐   ┌────────────────────────────────────┐   ┌─────────────────┐
+//   │ br0 ─┬─ h1 ══════════╪═══╪═ eth0 192.168.50.10                │   │                 │
+//   │      ├─ h2 ═══ …     │   │  flannel0 (hopsackd)   cni0 ── p1 ═╪═══╪═ eth0           │
+//   └──────────────────────┘   └────────────────────────────────────┘   └─────────────────┘
+import { HopsackError } from "../errors.js";
+import { formatIpv4 } from "../net/ipv4.js";
+
+export const LABS_FOLDER = "/run/hopsack/labs";
+export const NETWORK = "10.244.0.0/16";
+export const NETWORK_V6 = "fd00:10:244::/48";
+const NAME_PATTERN = /^[a-z0-9](?:[a-z0-9-]{0,18}[a-z0-9])?$/;
+const MAX_HOSTS = 100;
+const MAX_PODS_PER_HOST = 50;
+/** Every pod pings every other, so the work grows with the square. */
+const MAX_PODS = 256;
+const FIRST_UNDERLAY_ADDRESS = 0xc0a8320a; // 192.168.50.10
+
+export interface LabSpec {
+  readonly name: string;
+  readonly hosts: number;
+  readonly podsPerHost: number;
+  readonly backend: string;
+  readonly hasIpv6: boolean;
+  /** Given to every hopsackd after the lab's own options. */
+  readonly daemonArgs: readonly string[];
+}
+
+export interface PodPlan {
+  /** `h1-p1` */
+  readonly name: string;
+  readonly netns: string;
+  /** The host's end of the pod's cable: `p1`. */
+  readonly hostLink: string;
+}
+
+export interface HostPlan {
+  /** `h1`, also the node name of its hopsackd. */
+  readonly name: string;
+  readonly netns: string;
+  /** IPv4 address of eth0; the prefix is a /24. */
+  readonly underlay: string;
+  readonly folder: string;
+  readonly statusSocket: string;
+  readonly subnetFile: string;
+  readonly log: string;
+  readonly pods: readonly PodPlan[];
+}
+
+export interface Topology {
+  readonly spec: LabSpec;
+  readonly folder: string;
+  readonly storeFolder: string;
+  /** Namespace of the underlay's bridge. */
+  readonly bridgeNetns: string;
+  readonly hosts: readonly HostPlan[];
+}
+
+/** @throws BAD_OPTION naming option, value, and what is accepted */
+export function planTopology(spec: LabSpec): Topology {
+  checkSpec(spec);
+  const folder = labFolder(spec.name);
+  const hosts = Array.from({ length: spec.hosts }, (_, index) => planHost(spec, folder, index));
+  return { spec, folder, storeFolder: `${folder}/store`, bridgeNetns: `${netnsPrefix(spec.name)}net`, hosts };
+}
+
+/** The lab's folder. @throws BAD_OPTION for a name that cannot be part of a namespace's name */
+export function labFolder(name: string): string {
+  if (!NAME_PATTERN.test(name)) {
+    const accepted = "at most 20 of a-z, 0-9 and -, with no - at either end";
+    throw new HopsackError("BAD_OPTION", `--name ${JSON.stringify(name)} cannot name a lab; use ${accepted}`);
+  }
+  return `${LABS_FOLDER}/${name}`;
+}
+
+/** Whether a namespace of this name belongs to lab `labName` (and not to another one whose name begins alike). */
+export function isNetnsOfLab(netns: string, labName: string): boolean {
+  const prefix = netnsPrefix(labName);
+  return netns.startsWith(prefix) && /^(?:net|h[0-9]+(?:-p[0-9]+)?)$/.test(netns.slice(prefix.length));
+}
+
+/** Namespace of the host or pod `member` (`h1`, `h1-p1`), or undefined when it cannot be a member's name. */
+export function memberNetns(labName: string, member: string): string | undefined {
+  return /^h[0-9]+(?:-p[0-9]+)?$/.test(member) ? `${netnsPrefix(labName)}${member}` : undefined;
+}
+
+function netnsPrefix(labName: string): string {
+  return `hopsack-${labName}-`;
+}
+
+function planHost(spec: LabSpec, labFolderPath: string, index: number): HostPlan {
+  const name = `h${index + 1}`;
+  const folder = `${labFolderPath}/${name}`;
+  const netns = `${netnsPrefix(spec.name)}${name}`;
+  return {
+    name,
+    netns,
+    underlay: formatIpv4(FIRST_UNDERLAY_ADDRESS + index),
+    folder,
+    statusSocket: `${folder}/hopsackd.sock`,
+    subnetFile: `${folder}/subnet.env`,
+    log: `${folder}/hopsackd.log`,
+    pods: Array.from({ length: spec.podsPerHost }, (_, pod) => ({
+      name: `${name}-p${pod + 1}`,
+      netns: `${netns}-p${pod + 1}`,
+      hostLink: `p${pod + 1}`,
+    })),
+  };
+}
+
+function checkSpec({ hosts, podsPerHost, backend }: LabSpec): void {
+  checkCount("--hosts", hosts, MAX_HOSTS);
+  checkCount("--pods", podsPerHost, MAX_PODS_PER_HOST);
+  if (hosts * podsPerHost > MAX_PODS) {
+    const total = `--hosts ${hosts} with --pods ${podsPerHost} makes ${hosts * podsPerHost} pods`;
+    throw new HopsackError("BAD_OPTION", `${total}; a lab has at most ${MAX_PODS}`);
+  }
+  if (backend === "") throw new HopsackError("BAD_OPTION", '--backend "" names no backend; use udp');
+}
+
+function checkCount(option: string, count: number, most: number): void {
+  if (Number.isInteger(count) && count >= 1 && count <= most) return;
+  throw new HopsackError("BAD_OPTION", `${option} ${count} is not accepted; give a whole number from 1 to ${most}`);
+}

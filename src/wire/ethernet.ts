@@ -1,0 +1,30 @@
+// Ethernet II headers (IEEE 802.3), without VLAN tags. Bytes in, values out: never throws, whatever the bytes.
+
+export const ETHERNET_HEADER_BYTES = 14;
+export const ETHER_TYPE_IPV4 = 0x0800;
+export const ETHER_TYPE_IPV6 = 0x86dd;
+
+export interface EthernetFrame {
+  /** Lower-case MAC addresses, `52:54:00:12:34:56`. */
+  readonly destination: string;
+  readonly source: string;
+  readonly etherType: number;
+  /** A view on the frame, not a copy. */
+  readonly payload: Uint8Array;
+}
+
+/** The frame's header, or undefined when `frame` is shorter than one. */
+export function decodeEthernet(frame: Uint8Array): EthernetFrame | undefined {
+  if (frame.length < ETHERNET_HEADER_BYTES) return undefined;
+  const view = new DataView(frame.buffer, frame.byteOffset, frame.length);
+  return {
+    destination: formatMac(frame.subarray(0, 6)),
+    source: formatMac(frame.subarray(6, 12)),
+    etherType: view.getUint16(12),
+    payload: frame.subarray(ETHERNET_HEADER_BYTES),
+  };
+}
+
+function formatMac(bytes: Uint8Array): string {
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join(":");
+}
