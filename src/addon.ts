@@ -18,7 +18,7 @@ export interface OffloadSwitches {
   readonly tunGro: boolean;
 }
 
-export interface NativePumpOptions {
+interface NativePumpOptions {
   /** Interface name of the TUN device; at most 15 bytes. */
   readonly tunName: string;
   /** Local IPv4 address and port of the tunnel's socket. */

@@ -2,7 +2,7 @@
 // turns a code into an exit status. Anything else that is thrown is our own bug.
 
 /** Every code a user can meet; stable across versions, listed with its cure in the man page. */
-export const ERROR_CODES = [
+const ERROR_CODES = [
   "BAD_OPTION", // a command-line flag, environment variable or argument cannot be used
   "BAD_CONFIG", // the network configuration is not valid
   "BAD_LEASE", // a lease in the store cannot be read

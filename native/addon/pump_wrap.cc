@@ -11,7 +11,9 @@ namespace hopsack {
 namespace {
 
 // Arguments come from src/dataplane/pump.ts alone, which has checked them: what does not fit is our own bug.
-Napi::Error BadArgument(Napi::Env env, const std::string& what) { return Napi::TypeError::New(env, what); }
+Napi::Error BadArgument(Napi::Env env, const std::string& what) {
+  return Napi::TypeError::New(env, what);
+}
 
 ConstBytes ViewBytes(const Napi::Value& value) {
   const auto array = value.As<Napi::Uint8Array>();
@@ -115,6 +117,8 @@ class PumpWrap : public Napi::ObjectWrap<PumpWrap> {
 
 }  // namespace
 
-void InitPump(Napi::Env env, Napi::Object exports) { PumpWrap::Init(env, exports); }
+void InitPump(Napi::Env env, Napi::Object exports) {
+  PumpWrap::Init(env, exports);
+}
 
 }  // namespace hopsack

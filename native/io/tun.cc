@@ -35,7 +35,8 @@ constexpr uint8_t kGsoProbe[] = {
 
 }  // namespace
 
-Tun::Tun(const std::string& name, bool vnet_header) : fd_(Check(open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC), "open")) {
+Tun::Tun(const std::string& name, bool vnet_header)
+    : fd_(Check(open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC), "open")) {
   ifreq request{};
   name.copy(request.ifr_name, IFNAMSIZ - 1);
   request.ifr_flags = static_cast<int16_t>(IFF_TUN | IFF_NO_PI | (vnet_header ? IFF_VNET_HDR : 0));

@@ -21,7 +21,8 @@ class Tun {
    */
   Tun(const std::string& name, bool vnet_header);
 
-  /** Asks for super-packets; what the kernel does not know is left out (USO needs Linux 6.2). Returns what it granted. */
+  /** Asks for super-packets; what the kernel does not know is left out (USO needs Linux 6.2). Returns what it granted.
+   */
   Offloads SetOffloads(Offloads wanted);
 
   /** Whether the kernel accepts a coalesced write. Only while the device is down: the probe packet must go nowhere. */

@@ -23,7 +23,9 @@ KernelVersion RunningKernel() {
   return {major, minor, patch};
 }
 
-int SetOption(int fd, int level, int option, int value) { return setsockopt(fd, level, option, &value, sizeof value); }
+int SetOption(int fd, int level, int option, int value) {
+  return setsockopt(fd, level, option, &value, sizeof value);
+}
 
 /** Beyond net.core.{r,w}mem_max with CAP_NET_ADMIN, up to it without. */
 void SetBuffer(int fd, int force_option, int option) {

@@ -142,8 +142,8 @@ bool Coalescer::HeadersMatch(const Item& item, const IpPacket& packet, const Can
     if (LoadRaw16(a + kIpv4Fragment) != LoadRaw16(b + kIpv4Fragment)) return false;
     // With DF the ID means nothing (RFC 6864), and some systems leave it constant.
     const uint16_t id = LoadBe16(b + kIpv4Id);
-    const bool constant_id = (LoadBe16(b + kIpv4Fragment) & kIpv4DontFragment) != 0 &&
-                             static_cast<uint16_t>(id + 1) == item.next_ip_id;
+    const bool constant_id =
+        (LoadBe16(b + kIpv4Fragment) & kIpv4DontFragment) != 0 && static_cast<uint16_t>(id + 1) == item.next_ip_id;
     if (id != item.next_ip_id && !constant_id) return false;
   }
   if (!item.is_tcp) return true;
@@ -151,11 +151,10 @@ bool Coalescer::HeadersMatch(const Item& item, const IpPacket& packet, const Can
   const uint8_t* tcp_b = b + item.l4_offset;
   const uint8_t flag_difference = tcp_a[kTcpFlags] ^ tcp_b[kTcpFlags];
   return LoadBe32(tcp_b + kTcpSequence) == item.next_sequence &&
-         LoadRaw32(tcp_a + kTcpAck) == LoadRaw32(tcp_b + kTcpAck) &&
-         tcp_a[kTcpDataOffset] == tcp_b[kTcpDataOffset] && (flag_difference & ~kTcpPsh) == 0 &&
-         LoadRaw16(tcp_a + kTcpWindow) == LoadRaw16(tcp_b + kTcpWindow) &&
-         std::memcmp(tcp_a + kTcpUrgent, tcp_b + kTcpUrgent,
-                     size_t{item.header_bytes} - item.l4_offset - kTcpUrgent) == 0;
+         LoadRaw32(tcp_a + kTcpAck) == LoadRaw32(tcp_b + kTcpAck) && tcp_a[kTcpDataOffset] == tcp_b[kTcpDataOffset] &&
+         (flag_difference & ~kTcpPsh) == 0 && LoadRaw16(tcp_a + kTcpWindow) == LoadRaw16(tcp_b + kTcpWindow) &&
+         std::memcmp(tcp_a + kTcpUrgent, tcp_b + kTcpUrgent, size_t{item.header_bytes} - item.l4_offset - kTcpUrgent) ==
+             0;
 }
 
 uint32_t Coalescer::NewEntry(const IpPacket& packet) {
@@ -186,7 +185,9 @@ void Coalescer::OpenItem(uint32_t index, const IpPacket& packet, const Candidate
   }
 }
 
-Coalescer::FlowSlot* Coalescer::FindFlow(const IpPacket& packet) { return &flows_[HashFlow(packet) % kFlowSlots]; }
+Coalescer::FlowSlot* Coalescer::FindFlow(const IpPacket& packet) {
+  return &flows_[HashFlow(packet) % kFlowSlots];
+}
 
 Coalescer::Write Coalescer::Build(size_t index) {
   const Item& item = items_[index];
@@ -230,12 +231,9 @@ void Coalescer::FillHeader(const Item& item) {
     StoreBe16(l4 + kUdpLength, l4_bytes);
   }
   const uint8_t tcp_type = first.is_v6 ? kVirtioGsoTcpV6 : kVirtioGsoTcpV4;
-  offload_header_ = {kVirtioNeedsChecksum,
-                     item.is_tcp ? tcp_type : kVirtioGsoUdp,
-                     item.header_bytes,
-                     item.gso_size,
-                     item.l4_offset,
-                     static_cast<uint16_t>(item.is_tcp ? kTcpChecksum : kUdpChecksum)};
+  offload_header_ = {kVirtioNeedsChecksum, item.is_tcp ? tcp_type : kVirtioGsoUdp,
+                     item.header_bytes,    item.gso_size,
+                     item.l4_offset,       static_cast<uint16_t>(item.is_tcp ? kTcpChecksum : kUdpChecksum)};
 }
 
 }  // namespace hopsack

@@ -71,7 +71,7 @@ class Coalescer {
   struct Item {
     uint32_t first, last;  // entries
     uint32_t packets;
-    uint32_t bytes;        // of the super-packet
+    uint32_t bytes;  // of the super-packet
     uint16_t l4_offset, header_bytes, gso_size;
     uint32_t next_sequence;  // TCP
     uint16_t next_ip_id;

@@ -9,7 +9,8 @@
 
 namespace hopsack {
 
-// X(name): words that only grow. "packets" are inner packets as the wire carries them: a super-packet of 40 segments is 40.
+// X(name): words that only grow. "packets" are inner packets as the wire carries them: a super-packet of 40 segments
+// is 40.
 #define HOPSACK_COUNTERS(X) \
   X(tun_rx_packets)         \
   X(tun_rx_bytes)           \
@@ -77,7 +78,7 @@ inline constexpr std::array<const char*, kWordCount> kWordNames = {
 #include "pump/drop_reason.def"
 #undef X
 #define X(name) #name,
-    HOPSACK_GAUGES(X)
+        HOPSACK_GAUGES(X)
 #undef X
 };
 
@@ -111,7 +112,9 @@ class SharedCounters {
 class CounterBlock {
  public:
   void Add(Counter counter, uint64_t amount = 1) { counts_[static_cast<size_t>(counter)] += amount; }
-  void Drop(DropReason reason, uint64_t packets = 1) { counts_[kCounterCount + static_cast<size_t>(reason)] += packets; }
+  void Drop(DropReason reason, uint64_t packets = 1) {
+    counts_[kCounterCount + static_cast<size_t>(reason)] += packets;
+  }
 
   void Publish(SharedCounters& shared) {
     for (size_t word = 0; word < counts_.size(); word++) {

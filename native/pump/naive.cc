@@ -24,7 +24,9 @@ void NaiveLoop::Run() {
   }
 }
 
-void NaiveLoop::WaitForWork() { context_.stop.WaitForEither(context_.tun_fd, context_.socket_fd); }
+void NaiveLoop::WaitForWork() {
+  context_.stop.WaitForEither(context_.tun_fd, context_.socket_fd);
+}
 
 bool NaiveLoop::TunToUdp() {
   const ssize_t length = read(context_.tun_fd, buffer_.data() + kMaxEncapBytes, buffer_.size() - kMaxEncapBytes);

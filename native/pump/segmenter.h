@@ -13,7 +13,8 @@ inline constexpr size_t kMaxInnerHeaderBytes = 60 + kTcpMaxHeaderBytes;
 
 class Segmenter {
  public:
-  /** Checks everything Stamp relies on; false when the offload header contradicts the packet. `packet` must stay valid. */
+  /** Checks everything Stamp relies on; false when the offload header contradicts the packet. `packet` must stay valid.
+   */
   bool Init(const IpPacket& packet, const VirtioNetHeader& offload);
 
   size_t segment_count() const { return segment_count_; }

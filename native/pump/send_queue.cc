@@ -20,7 +20,9 @@ void AddControl(msghdr& message, size_t& used, int level, int type, const void* 
   used += CMSG_SPACE(bytes);
 }
 
-bool IsUnreachable(int error) { return error == EHOSTUNREACH || error == ENETUNREACH || error == ENETDOWN; }
+bool IsUnreachable(int error) {
+  return error == EHOSTUNREACH || error == ENETUNREACH || error == ENETDOWN;
+}
 
 }  // namespace
 

@@ -19,8 +19,8 @@ class SendQueue {
  public:
   static constexpr size_t kMaxRuns = 64;
   static constexpr size_t kMaxIovs = 4096;
-  static constexpr size_t kMaxSegments = 63;      // 64, but older kernels count the UDP header in
-  static constexpr size_t kMaxRunBytes = 65507;   // what fits an IPv4 packet behind its headers
+  static constexpr size_t kMaxSegments = 63;     // 64, but older kernels count the UDP header in
+  static constexpr size_t kMaxRunBytes = 65507;  // what fits an IPv4 packet behind its headers
   static constexpr size_t kMaxIovsPerDatagram = 2;
 
   struct Options {
@@ -29,12 +29,14 @@ class SendQueue {
     size_t overhead_bytes;  // outer IP header to inner packet: path MTU minus this is what the sender may send
   };
 
-  SendQueue(Options options, const StopEvent& stop, IcmpResponder& icmp, CounterBlock& counters, SharedCounters& shared);
+  SendQueue(Options options, const StopEvent& stop, IcmpResponder& icmp, CounterBlock& counters,
+            SharedCounters& shared);
 
   bool HasRoom() const { return run_count_ < kMaxRuns && iov_count_ + kMaxIovsPerDatagram <= kMaxIovs; }
   size_t queued_bytes() const { return queued_bytes_; }
 
-  /** A datagram of `head` (encapsulation and inner headers, or all of it) and `tail` (may be empty). Needs HasRoom(). */
+  /** A datagram of `head` (encapsulation and inner headers, or all of it) and `tail` (may be empty). Needs HasRoom().
+   */
   void Add(const NextHop& hop, uint8_t ecn, Bytes head, ConstBytes tail);
 
   /** Sends everything. Waits while the socket's buffer is full: the TUN's ring is the queue. */

@@ -1,4 +1,5 @@
-// What a datagram must pass before its inner packet may reach the TUN; the same for the batched pump and the naive loop.
+// What a datagram must pass before its inner packet may reach the TUN; the same for the batched pump and the naive
+// loop.
 #pragma once
 
 #include <optional>

@@ -61,9 +61,13 @@ Fib::Fib(ConstBytes next_hops, ConstBytes headers, ConstBytes routes) {
   v6_ = Lpm<Ipv6Bits>(std::move(v6));
 }
 
-bool Fib::IsPeer(in_addr_t address) const { return std::binary_search(peers_.begin(), peers_.end(), address); }
+bool Fib::IsPeer(in_addr_t address) const {
+  return std::binary_search(peers_.begin(), peers_.end(), address);
+}
 
-FibPublisher::~FibPublisher() { delete current_.load(); }
+FibPublisher::~FibPublisher() {
+  delete current_.load();
+}
 
 void FibPublisher::Publish(std::unique_ptr<const Fib> fib) {
   retired_.emplace_back(current_.exchange(fib.release(), std::memory_order_seq_cst));

@@ -19,9 +19,9 @@ class Lpm {
   static constexpr unsigned kKeyBits = sizeof(Key) * 8;
 
   struct Prefix {
-    Key base;         // bits beyond `length` are zero
-    uint8_t length;   // 0 … kKeyBits
-    uint32_t value;   // != kNoRoute
+    Key base;        // bits beyond `length` are zero
+    uint8_t length;  // 0 … kKeyBits
+    uint32_t value;  // != kNoRoute
   };
 
   Lpm() : Lpm(std::vector<Prefix>{}) {}

@@ -85,7 +85,9 @@ std::vector<Packet> RandomTraffic() {
   return packets;
 }
 
-uint32_t PortsOf(const Packet& packet) { return LoadBe32(&packet[packet[0] >> 4 == 6 ? 40 : 20]); }
+uint32_t PortsOf(const Packet& packet) {
+  return LoadBe32(&packet[packet[0] >> 4 == 6 ? 40 : 20]);
+}
 
 /** Packets of each flow in their order; between flows the order is free. */
 std::map<uint32_t, std::vector<Packet>> ByFlow(const std::vector<Packet>& packets) {
@@ -100,7 +102,9 @@ bool IsPureAck(const Packet& packet) {
          packet[l4 + kTcpFlags] == kTcpAckFlag && packet.size() == l4 + TcpHeaderLength(&packet[l4]);
 }
 
-size_t CountWrites(std::vector<Packet> packets) { return Coalesce(packets).size(); }
+size_t CountWrites(std::vector<Packet> packets) {
+  return Coalesce(packets).size();
+}
 
 std::vector<Packet> TwoPackets(const Spec& first, void (*change)(Spec&)) {
   Spec second = first;

@@ -20,13 +20,16 @@ bool IcmpV4IsRight(const Answer& answer) {
 }
 
 bool IcmpV6IsRight(const Answer& answer) {
-  const uint32_t pseudo = SlowSum(&answer[kIpv6Source], 32) + IPPROTO_ICMPV6 + static_cast<uint32_t>(answer.size() - 40);
+  const uint32_t pseudo =
+      SlowSum(&answer[kIpv6Source], 32) + IPPROTO_ICMPV6 + static_cast<uint32_t>(answer.size() - 40);
   return SlowSum(answer.data() + 40, answer.size() - 40, pseudo) == 0xffff;
 }
 
 }  // namespace
 
-TEST("icmp: net unreachable goes back to the sender, from the address that could not be reached, and quotes the packet") {
+TEST(
+    "icmp: net unreachable goes back to the sender, from the address that could not be reached, and quotes the "
+    "packet") {
   Packet about = MakePacket({});
   const Answer answer = Build(IcmpError::kNetUnreachable, about);
   CHECK(answer.size() == 28 + about.size());

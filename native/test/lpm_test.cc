@@ -39,7 +39,8 @@ template <typename Key>
 Key InterestingAddress(const Prefixes<Key>& prefixes) {
   if (prefixes.empty() || OneIn(4)) return RandomKey<Key>();
   const auto& prefix = prefixes[RandomBelow(prefixes.size())];
-  const Key host_bits = prefix.length == 0 ? ~Key{0} : static_cast<Key>((Key{1} << (sizeof(Key) * 8 - prefix.length)) - 1);
+  const Key host_bits =
+      prefix.length == 0 ? ~Key{0} : static_cast<Key>((Key{1} << (sizeof(Key) * 8 - prefix.length)) - 1);
   switch (RandomBelow(5)) {
     case 0:
       return prefix.base;
@@ -81,7 +82,9 @@ TEST("lpm: IPv4 lookups agree with a slow table, nested and adjacent prefixes in
   CHECK(AgreesWithSlowTable<uint32_t>(300));
 }
 
-TEST("lpm: IPv6 lookups agree with a slow table") { CHECK(AgreesWithSlowTable<unsigned __int128>(150)); }
+TEST("lpm: IPv6 lookups agree with a slow table") {
+  CHECK(AgreesWithSlowTable<unsigned __int128>(150));
+}
 
 TEST("lpm: an empty table has no route for anything") {
   const Lpm<uint32_t> table;

@@ -37,8 +37,12 @@ TEST("random bytes: the IP parser keeps to its bytes, and ICMP answers stay with
 TEST("random bytes: the segmenter refuses or cuts them without leaving the packet") {
   for (int round = 0; round < 100000; round++) {
     Packet bytes = RandomPacket();
-    VirtioNetHeader offload{1, static_cast<uint8_t>(RandomBelow(6)), 0, static_cast<uint16_t>(RandomBelow(300)),
-                            static_cast<uint16_t>(OneIn(2) ? 20 : 40), static_cast<uint16_t>(OneIn(2) ? 16 : 6)};
+    VirtioNetHeader offload{1,
+                            static_cast<uint8_t>(RandomBelow(6)),
+                            0,
+                            static_cast<uint16_t>(RandomBelow(300)),
+                            static_cast<uint16_t>(OneIn(2) ? 20 : 40),
+                            static_cast<uint16_t>(OneIn(2) ? 16 : 6)};
     if (OneIn(3)) offload.csum_start = static_cast<uint16_t>(Random()());
     IpPacket packet;
     if (ParseIp(bytes, true, &packet) != IpError::kNone) continue;

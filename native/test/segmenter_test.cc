@@ -9,8 +9,12 @@ VirtioNetHeader OffloadOf(const Spec& spec, uint16_t gso_size) {
   const auto ip_bytes = static_cast<uint16_t>(spec.is_v6 ? 40 : 20);
   const auto l4_bytes = static_cast<uint16_t>(spec.is_tcp ? 20 + spec.tcp_option_bytes : 8);
   const uint8_t tcp = spec.is_v6 ? kVirtioGsoTcpV6 : kVirtioGsoTcpV4;
-  return {kVirtioNeedsChecksum, spec.is_tcp ? tcp : kVirtioGsoUdp, static_cast<uint16_t>(ip_bytes + l4_bytes), gso_size,
-          ip_bytes, static_cast<uint16_t>(spec.is_tcp ? kTcpChecksum : kUdpChecksum)};
+  return {kVirtioNeedsChecksum,
+          spec.is_tcp ? tcp : kVirtioGsoUdp,
+          static_cast<uint16_t>(ip_bytes + l4_bytes),
+          gso_size,
+          ip_bytes,
+          static_cast<uint16_t>(spec.is_tcp ? kTcpChecksum : kUdpChecksum)};
 }
 
 std::vector<Packet> Segment(Packet& super, const VirtioNetHeader& offload) {

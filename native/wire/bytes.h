@@ -31,11 +31,19 @@ inline uint64_t LoadRaw64(const uint8_t* p) {
   std::memcpy(&value, p, sizeof value);
   return value;
 }
-inline void StoreRaw16(uint8_t* p, uint16_t value) { std::memcpy(p, &value, sizeof value); }
+inline void StoreRaw16(uint8_t* p, uint16_t value) {
+  std::memcpy(p, &value, sizeof value);
+}
 
-inline uint16_t LoadBe16(const uint8_t* p) { return __builtin_bswap16(LoadRaw16(p)); }
-inline uint32_t LoadBe32(const uint8_t* p) { return __builtin_bswap32(LoadRaw32(p)); }
-inline void StoreBe16(uint8_t* p, uint16_t value) { StoreRaw16(p, __builtin_bswap16(value)); }
+inline uint16_t LoadBe16(const uint8_t* p) {
+  return __builtin_bswap16(LoadRaw16(p));
+}
+inline uint32_t LoadBe32(const uint8_t* p) {
+  return __builtin_bswap32(LoadRaw32(p));
+}
+inline void StoreBe16(uint8_t* p, uint16_t value) {
+  StoreRaw16(p, __builtin_bswap16(value));
+}
 inline void StoreBe32(uint8_t* p, uint32_t value) {
   value = __builtin_bswap32(value);
   std::memcpy(p, &value, sizeof value);

@@ -60,6 +60,8 @@ uint64_t ChecksumAddScalar(uint64_t initial, const uint8_t* data, size_t length)
   return done == length ? sum : AddTail(sum, data + done, length - done);
 }
 
-uint64_t ChecksumAdd(uint64_t initial, const uint8_t* data, size_t length) { return kAdd(initial, data, length); }
+uint64_t ChecksumAdd(uint64_t initial, const uint8_t* data, size_t length) {
+  return kAdd(initial, data, length);
+}
 
 }  // namespace hopsack

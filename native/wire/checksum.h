@@ -9,7 +9,8 @@
 
 namespace hopsack {
 
-/** `initial` plus the 16-bit words of `data`; an odd last byte counts as if a zero followed it. AVX2 where the CPU has it. */
+/** `initial` plus the 16-bit words of `data`; an odd last byte counts as if a zero followed it. AVX2 where the CPU has
+ * it. */
 uint64_t ChecksumAdd(uint64_t initial, const uint8_t* data, size_t length);
 
 /** The same without vector instructions: what ChecksumAdd falls back to, and what tests compare it with. */
@@ -31,6 +32,8 @@ inline uint64_t ChecksumCombine(uint64_t a, uint64_t b) {
 }
 
 /** A value in host byte order as the sum sees it when it lies in a packet. */
-inline uint64_t ChecksumWord(uint16_t host_order) { return __builtin_bswap16(host_order); }
+inline uint64_t ChecksumWord(uint16_t host_order) {
+  return __builtin_bswap16(host_order);
+}
 
 }  // namespace hopsack

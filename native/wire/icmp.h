@@ -16,9 +16,8 @@ inline constexpr size_t kMaxIcmpErrorBytes = 1280;
  * error, a later fragment, a multicast or broadcast destination, or a source that names no single host.
  *
  * The answer's source is the address that could not be reached. An address of this host would be dropped as martian
- * when it comes in from the TUN; this one is always accepted, with strict reverse path filtering too, since the route that
- * brought the packet to the TUN is the route back to its destination.
- * `mtu` counts for kPacketTooBig only.
+ * when it comes in from the TUN; this one is always accepted, with strict reverse path filtering too, since the route
+ * that brought the packet to the TUN is the route back to its destination. `mtu` counts for kPacketTooBig only.
  */
 size_t BuildIcmpError(IcmpError error, const IpPacket& packet, uint16_t mtu, uint8_t* out);
 

@@ -14,6 +14,8 @@ inline constexpr uint8_t kTcpFin = 0x01, kTcpPsh = 0x08, kTcpAckFlag = 0x10, kTc
 inline constexpr size_t kUdpHeaderBytes = 8;
 inline constexpr size_t kUdpLength = 4, kUdpChecksum = 6;
 
-inline size_t TcpHeaderLength(const uint8_t* tcp) { return static_cast<size_t>(tcp[kTcpDataOffset] >> 4) * 4; }
+inline size_t TcpHeaderLength(const uint8_t* tcp) {
+  return static_cast<size_t>(tcp[kTcpDataOffset] >> 4) * 4;
+}
 
 }  // namespace hopsack

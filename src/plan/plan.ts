@@ -7,7 +7,7 @@ export interface LinkPlan {
   readonly txQueueLength: number | null;
 }
 
-export interface AddressPlan {
+interface AddressPlan {
   readonly link: string;
   /** Address with prefix length: `10.244.1.0/32`. */
   readonly address: string;
@@ -19,7 +19,7 @@ export interface RoutePlan {
   readonly gateway: string | null;
 }
 
-export interface Endpoint {
+interface Endpoint {
   readonly address: string;
   readonly port: number;
 }

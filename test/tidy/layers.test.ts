@@ -24,7 +24,12 @@ const TYPESCRIPT_LAYERS: Readonly<Record<string, number>> = {
   cli: 5,
 };
 /** Within a layer: who may know whom. */
-const TYPESCRIPT_SIBLINGS: readonly string[] = ["addon.ts → errors.ts", "wire → net", "net → errors.ts", "dataplane → backend"];
+const TYPESCRIPT_SIBLINGS: readonly string[] = [
+  "addon.ts → errors.ts",
+  "wire → net",
+  "net → errors.ts",
+  "dataplane → backend",
+];
 
 const NATIVE_LAYERS: Readonly<Record<string, number>> = { wire: 0, io: 0, tables: 1, pump: 2, addon: 3 };
 

@@ -15,21 +15,24 @@ t.test("README.md shows the two commands", async (t) => {
 
 t.test("every npm script in README.md is in package.json", async (t) => {
   const { scripts } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { scripts: object };
-  for (const [, name] of readme.matchAll(/npm run ([a-z:]+)/g)) t.ok(name !== undefined && name in scripts, name);
+  for (const [, name = ""] of readme.matchAll(/npm run ([a-z:]+)/g)) t.ok(name in scripts, name);
 });
 
 t.test("every hopsack sub-command in README.md is known to the built command", async (t) => {
   const help = (...words: string[]): string =>
     execFileSync(process.execPath, [join(root, "dist/cli/main.js"), ...words, "--help"], { encoding: "utf8" });
-  const commands = new Set([...readme.matchAll(/^(?:sudo )?hopsack ([a-z]+)/gm)].map((match) => match[1] ?? ""));
+  const commands = new Set([...readme.matchAll(/^ *(?:sudo )?hopsack ([a-z]+)/gm)].map((match) => match[1] ?? ""));
   t.ok(commands.has("status"));
-  for (const command of commands) t.match(help(), new RegExp(`^ +${command}\\b`, "m"), command);
+  for (const command of commands) t.match(help(), new RegExp(`^ +${command}\\b`, "m"));
 });
 
-t.test("every link into the repository in README.md, ARCHITECTURE.md and CONTRIBUTING.md leads somewhere", async (t) => {
-  for (const page of ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"]) {
-    for (const [, target] of readFileSync(join(root, page), "utf8").matchAll(/\]\((?!https?:)([^)#]+)[^)]*\)/g)) {
-      t.ok(target !== undefined && existsSync(join(root, target)), `${page}: ${target}`);
+t.test(
+  "every link into the repository in README.md, ARCHITECTURE.md and CONTRIBUTING.md leads somewhere",
+  async (t) => {
+    for (const page of ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"]) {
+      for (const [, target] of readFileSync(join(root, page), "utf8").matchAll(/\]\((?!https?:)([^)#]+)[^)]*\)/g)) {
+        t.ok(target !== undefined && existsSync(join(root, target)), `${page}: ${target}`);
+      }
     }
-  }
-});
+  },
+);

@@ -1,5 +1,4 @@
 // backend/udp: the plan of a host, against flannel's udp backend (addresses, routes, MTU, port).
-import fc from "fast-check";
 import t from "tap";
 import type { BackendInput } from "../../../src/backend/backend.js";
 import { createUdpBackend } from "../../../src/backend/udp.js";
