@@ -4,9 +4,9 @@
 //                             192.168.50.10               .11
 import { execFileSync, spawn } from "node:child_process";
 import { createHash, randomBytes } from "node:crypto";
-import { readFileSync, writeFileSync } from "node:fs";
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import t, { type Test } from "tap";
 import { checkTransportChecksum } from "../../src/wire/checksum.js";
@@ -135,6 +135,28 @@ inOwnNamespace(t, import.meta.url, () => {
       }
     });
 
+    await t.test(
+      "a flannel host (a mock: flanneld's lease, and a bare UDP socket as its loop) answers through the tunnel",
+      async (t) => {
+        const third = [...Array(255).keys()].find(
+          (i) => i > 0 && !lab.some((host) => host.subnet === `10.244.${i}.0/24`),
+        );
+        inside(h3.netns, "ip addr add 192.168.50.99/24 dev eth0");
+        const loop = start(h3.netns, process.execPath, "-e", FLANNEL_MOCK, "192.168.50.99");
+        t.teardown(() => loop.kill("SIGKILL"));
+        await saying(loop, "up");
+        // As flanneld writes it: no BackendType, no Node.
+        const file = join(dirname(h1.statusSocket), "..", "store", "subnets", `10.244.${third}.0-24.json`);
+        writeFileSync(file, '{"PublicIP":"192.168.50.99","PublicIPv6":null}');
+        t.teardown(() => rmSync(file, { force: true }));
+        const target = `10.244.${third}.5`;
+        await until("h1 knows the flannel host", () =>
+          inside(h1.pods[0].netns, `ping -c1 -W1 ${target}`).includes(" 0% packet loss"),
+        );
+        t.match(inside(h1.pods[0].netns, `ping -c3 -i0.2 -W2 -s 1400 ${target}`), " 0% packet loss");
+      },
+    );
+
     await t.test("datagrams of strangers, and inner sources of other hosts, never reach a pod", async (t) => {
       const inner = innerPing(h3.pods[0].address, h2.pods[0].address);
       const send = (netns: string, packet: Buffer): void => {
@@ -213,12 +235,39 @@ inOwnNamespace(t, import.meta.url, () => {
   });
 });
 
-async function listening(server: ReturnType<typeof spawn>): Promise<void> {
+/** Answers ICMP echo requests that arrive as bare IP packets, TTL lowered by one as flannel's loop does it. */
+const FLANNEL_MOCK = `
+const socket = require("node:dgram").createSocket("udp4");
+socket.on("message", (packet, peer) => {
+  if (packet[0] !== 0x45 || packet[9] !== 1 || packet[20] !== 8) return;
+  const [source, destination] = [packet.subarray(12, 16), packet.subarray(16, 20)].map((a) => Buffer.from(a));
+  destination.copy(packet, 12);
+  source.copy(packet, 16);
+  packet[8] -= 1;
+  packet[20] = 0;
+  const sum = (from, to) => {
+    let total = 0;
+    for (let i = from; i < to; i += 2) total += packet.readUInt16BE(i);
+    while (total > 0xffff) total = (total & 0xffff) + (total >>> 16);
+    return ~total & 0xffff;
+  };
+  packet.writeUInt16BE(0, 10);
+  packet.writeUInt16BE(sum(0, 20), 10);
+  packet.writeUInt16BE(0, 22);
+  packet.writeUInt16BE(sum(20, packet.length), 22);
+  socket.send(packet, peer.port, peer.address);
+});
+socket.bind(8285, process.argv[1], () => console.log("up"));
+`;
+
+const listening = (server: ReturnType<typeof spawn>): Promise<void> => saying(server, "listening");
+
+async function saying(child: ReturnType<typeof spawn>, word: string): Promise<void> {
   let said = "";
-  server.stdout?.on("data", (chunk) => {
+  child.stdout?.on("data", (chunk) => {
     said += String(chunk);
   });
-  await until("iperf3 listens", () => said.includes("listening"));
+  await until(`a child says ${word}`, () => said.includes(word));
 }
 
 function hostLinks(host: LabHost): string[] {
