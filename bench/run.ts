@@ -59,7 +59,7 @@ async function main(): Promise<void> {
     const machine = await describeMachine(lab);
     const samples = await measure(lab, settings);
     const summaries = PATH_NAMES.map((path) => summarise(path, samples));
-    const path = writeResults({ ...machine, settings, summaries, samples });
+    const path = writeResults(settings.ends, { ...machine, settings, summaries, samples });
     process.stdout.write(`${[...summaryTable(summaries), "", path].join("\n")}\n`);
   } finally {
     await labDown(name);
@@ -160,9 +160,9 @@ async function linkOffloads(netns: string): Promise<string[]> {
   return Array.from(text.matchAll(wanted), ([line]) => line.trim());
 }
 
-function writeResults(results: Readonly<Record<string, unknown>>): string {
+function writeResults(ends: EndKind, results: Readonly<Record<string, unknown>>): string {
   mkdirSync(RESULTS_FOLDER, { recursive: true });
-  const path = `${RESULTS_FOLDER}/${String(results.date).slice(0, 10)}-${String(results.commit)}.json`;
+  const path = `${RESULTS_FOLDER}/${String(results.date).slice(0, 10)}-${String(results.commit)}-${ends}.json`;
   writeFileSync(path, `${JSON.stringify(results, null, 2)}\n`);
   return path;
 }
