@@ -1,6 +1,7 @@
 #include "pump/inbound.h"
 
 #include <netinet/udp.h>
+#include <sched.h>
 
 #include <algorithm>
 
@@ -20,8 +21,16 @@ Inbound::Inbound(const ThreadContext& context)
       slots_(std::make_unique_for_overwrite<uint8_t[]>(kMaxReceives * kSlotBytes)) {}
 
 void Inbound::Run() {
+  int idle_rounds = 0;
   while (!context_.stop.signalled()) {
-    if (!RunOnce()) context_.stop.WaitFor(context_.socket_fd, POLLIN);
+    if (RunOnce()) {
+      idle_rounds = 0;
+    } else if (idle_rounds++ < kYieldsBeforeSleep) {
+      sched_yield();
+    } else {
+      idle_rounds = 0;
+      context_.stop.WaitFor(context_.socket_fd, POLLIN);
+    }
   }
 }
 

@@ -23,6 +23,7 @@ class Inbound {
   static constexpr size_t kMaxReceives = 8;
   static constexpr size_t kSlotBytes = 65536;
   static constexpr size_t kControlBytes = 128;
+  static constexpr int kYieldsBeforeSleep = 20;  // see Outbound
 
   /** What the kernel says beside a receive. */
   struct Receive {

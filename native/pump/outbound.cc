@@ -1,5 +1,6 @@
 #include "pump/outbound.h"
 
+#include <sched.h>
 #include <unistd.h>
 
 namespace hopsack {
@@ -13,11 +14,16 @@ Outbound::Outbound(const ThreadContext& context)
       segment_headers_(std::make_unique_for_overwrite<uint8_t[]>(kMaxBatchSegments * kSegmentHeaderBytes)) {}
 
 void Outbound::Run() {
+  int idle_rounds = 0;
   while (!context_.stop.signalled()) {
-    if (RunOnce()) continue;
-    if (device_lost_) {
+    if (RunOnce()) {
+      idle_rounds = 0;
+    } else if (device_lost_) {
       context_.stop.WaitForStop();
+    } else if (idle_rounds++ < kYieldsBeforeSleep) {
+      sched_yield();
     } else {
+      idle_rounds = 0;
       context_.stop.WaitFor(context_.tun_fd, POLLIN);
     }
   }

@@ -29,6 +29,8 @@ class Outbound {
   static constexpr size_t kMaxBatchBytes = 128 << 10;
   static constexpr size_t kMaxBatchSegments = 2048;
   static constexpr size_t kSegmentHeaderBytes = kMaxEncapBytes + kMaxInnerHeaderBytes;
+  // Looks at the TUN this often before it sleeps: waking a thread costs more than a few yields.
+  static constexpr int kYieldsBeforeSleep = 20;
 
   enum class ReadResult { kPacket, kEmpty, kLost };
 
