@@ -80,10 +80,10 @@ bool Coalescer::ClassifyTcp(const IpPacket& packet, Candidate* candidate, bool* 
   if (tcp_header < kTcpHeaderBytes || tcp_header > l4_bytes) return false;
   const uint8_t flags = tcp[kTcpFlags];
   if ((flags & ~(kTcpPsh | kTcpEce)) != kTcpAckFlag) return false;  // SYN, FIN, RST, URG, CWR travel alone
-  *seals_flow = false;
   candidate->header_bytes = static_cast<uint16_t>(candidate->l4_offset + tcp_header);
   candidate->payload_bytes = static_cast<uint16_t>(packet.size() - candidate->header_bytes);
   candidate->is_last = (flags & kTcpPsh) != 0;
+  *seals_flow = candidate->payload_bytes == 0 && flags != kTcpAckFlag;
   return candidate->payload_bytes != 0;  // a pure ACK passes, and the flow goes on behind it
 }
 

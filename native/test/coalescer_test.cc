@@ -240,6 +240,17 @@ TEST("coalescer: data goes on merging behind a pure ACK of its flow") {
   CHECK(CountWrites(packets) == 2);
 }
 
+TEST("coalescer: data does not overtake an empty segment that says more than ACK") {
+  for (const int flag : {kTcpPsh, kTcpEce}) {
+    std::vector<Packet> packets = TwoPackets(Spec(), [](Spec&) {});
+    Spec empty;
+    empty.payload_bytes = 0;
+    empty.flags |= static_cast<uint8_t>(flag);
+    packets.insert(packets.begin() + 1, MakePacket(empty));
+    CHECK(CountWrites(packets) == 3);
+  }
+}
+
 TEST("coalescer: switched off it passes everything on untouched") {
   std::vector<Packet> packets = TwoPackets(Spec(), [](Spec&) {});
   CHECK(Coalesce(packets, {false, false}).size() == 2);
