@@ -38,5 +38,8 @@ export interface Backend {
   leaseAttrs(node: string): LeaseAttrs;
   /** null: the kernel carries the packets by itself. */
   readonly socket: TunnelSocket | null;
+  /** Why this mode cannot reach a peer of its own type, and the cure; null when it can. */
+  objectionTo(peer: Lease): string | null;
+  /** @param peers those that nothing speaks against */
   plan(own: Lease, peers: readonly Lease[]): Plan;
 }

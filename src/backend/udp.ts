@@ -2,9 +2,8 @@
 // the whole Network into it; the pump finds the host by the inner destination.
 import { HopsackError } from "../errors.js";
 import { field } from "../lease/json-object.js";
-import { type Lease, leaseKey } from "../lease/lease.js";
-import { parseIpv4 } from "../net/ipv4.js";
-import { covers, formatAddress, formatPrefix, overlaps, type Prefix } from "../net/prefix.js";
+import type { Lease } from "../lease/lease.js";
+import { covers, formatAddress, formatPrefix, type Prefix } from "../net/prefix.js";
 import type { Plan, PumpRoute } from "../plan/plan.js";
 import type { Backend, BackendInput } from "./backend.js";
 
@@ -34,6 +33,7 @@ export function createUdpBackend(input: BackendInput): Backend {
       node,
     }),
     socket: { tunName: deviceName, port, expectedHeader: new Uint8Array(), expectedHeaderMask: new Uint8Array() },
+    objectionTo: () => null,
     plan: (own, peers): Plan => ({
       links: [{ name: deviceName, mtuBytes, txQueueLength: TX_QUEUE_PACKETS }],
       addresses: subnetsOf(own).map((subnet) => ({ link: deviceName, address: deviceAddress(subnet) })),
@@ -41,7 +41,7 @@ export function createUdpBackend(input: BackendInput): Backend {
         .filter((network) => network !== null)
         .map((network) => ({ prefix: formatPrefix(network), link: deviceName, gateway: null })),
       masquerades: input.ipMasq ? masquerades(input, own) : [],
-      pumpRoutes: pumpRoutes(input, own, peers, port),
+      pumpRoutes: pumpRoutes(input, peers, port),
     }),
   };
 }
@@ -83,37 +83,21 @@ function masquerades({ config }: BackendInput, own: Lease): Plan["masquerades"] 
   return rows;
 }
 
-/** One row per subnet of every usable peer. Of two leases of one prefix (a host gained IPv6) the younger one counts. */
-function pumpRoutes(input: BackendInput, own: Lease, peers: readonly Lease[], port: number): PumpRoute[] {
-  const { config, underlay } = input;
+/** One row per subnet of every peer. Of two leases of one prefix (a host gained IPv6) the younger one counts. */
+function pumpRoutes({ config }: BackendInput, peers: readonly Lease[], port: number): PumpRoute[] {
   const routes = new Map<string, PumpRoute>();
   const oldestFirst = peers.toSorted((a, b) => expiry(a) - expiry(b));
   for (const peer of oldestFirst) {
-    if (!isUsable(peer, own, underlay.publicIp)) continue;
     for (const subnet of subnetsOf(peer)) {
       const network = subnet.family === 4 ? config.network : config.networkV6;
-      const isForeign =
-        network !== null && covers(network, subnet) && !subnetsOf(own).some((mine) => overlaps(mine, subnet));
+      if (network === null || !covers(network, subnet)) continue;
       const prefix = formatPrefix(subnet);
-      if (isForeign)
-        routes.set(prefix, { prefix, endpoint: { address: peer.attrs.publicIp, port }, header: new Uint8Array() });
+      routes.set(prefix, { prefix, endpoint: { address: peer.attrs.publicIp, port }, header: new Uint8Array() });
     }
   }
   return [...routes.values()];
 }
 
 function expiry(lease: Lease): number {
-  return lease.expiresAt ?? Number.MAX_SAFE_INTEGER;
-}
-
-/** Leases of other modes have another wire; one with our own address would send our packets back to us. */
-function isUsable(peer: Lease, own: Lease, ownPublicIp: string): boolean {
-  if (peer.attrs.backendType !== TYPE || leaseKey(peer) === leaseKey(own)) return false;
-  return isUnicast(peer.attrs.publicIp) && peer.attrs.publicIp !== ownPublicIp;
-}
-
-/** Neither 0.0.0.0/8 nor multicast, reserved or broadcast (224.0.0.0/3). */
-function isUnicast(address: string): boolean {
-  const bits = parseIpv4(address);
-  return bits !== undefined && bits >>> 24 !== 0 && bits >>> 29 !== 7;
+  return typeof lease.expiresAt === "number" ? lease.expiresAt : Number.MAX_SAFE_INTEGER;
 }

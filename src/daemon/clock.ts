@@ -4,6 +4,8 @@ import { setTimeout as delay } from "node:timers/promises";
 export interface Clock {
   /** Milliseconds since the epoch. */
   now(): number;
+  /** Milliseconds since some moment; nobody sets this clock. */
+  monotonic(): number;
   /** Resolves after `milliseconds`; rejects with the signal's reason when `signal` aborts first. */
   sleep(milliseconds: number, signal: AbortSignal): Promise<void>;
   /** Evenly spread in [0, 1). */
@@ -12,6 +14,7 @@ export interface Clock {
 
 export const systemClock: Clock = {
   now: Date.now,
+  monotonic: () => performance.now(),
   sleep: async (milliseconds, signal) => {
     await delay(milliseconds, undefined, { signal });
   },

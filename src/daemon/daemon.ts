@@ -2,7 +2,7 @@
 // again here; status and metrics only read the state that is kept here.
 import type { Underlay } from "../backend/backend.js";
 import { HopsackError } from "../errors.js";
-import { type Lease, type LeaseAttrs, type LeaseEvent, leaseKey } from "../lease/lease.js";
+import { type Lease, type LeaseAttrs, type LeaseEvent, leaseKey, type TimedLease } from "../lease/lease.js";
 import { LeaseTable } from "../lease/lease-table.js";
 import type { NetworkConfig } from "../lease/network-config.js";
 import type { SubnetPair } from "../lease/subnet-allocator.js";
@@ -191,9 +191,9 @@ class Daemon {
   readonly #forwarding: Forwarding;
   readonly #request: AcquireRequest;
   readonly #table = new LeaseTable();
-  #lease: Lease;
+  #lease: TimedLease;
 
-  constructor(context: Context, store: LeaseStore, forwarding: Forwarding, request: AcquireRequest, lease: Lease) {
+  constructor(context: Context, store: LeaseStore, forwarding: Forwarding, request: AcquireRequest, lease: TimedLease) {
     this.#context = context;
     this.#store = store;
     this.#forwarding = forwarding;
@@ -204,7 +204,7 @@ class Daemon {
 
   /** The first plan, with every peer that is known already. */
   async startForwarding(leases: readonly Lease[]): Promise<void> {
-    this.#table.replace(leases.map((lease) => ({ kind: "added", lease })));
+    this.#table.apply(leases.map((lease) => ({ kind: "added", lease })));
     await this.#forwarding.apply(this.#lease, this.#table.list());
   }
 
@@ -233,13 +233,11 @@ class Daemon {
   async #watchLeases(signal: AbortSignal): Promise<void> {
     const trouble = this.#trouble("store");
     for (;;) {
-      let isFirst = true;
       try {
-        for await (const batch of this.#store.watch(signal)) {
+        for await (const batch of this.#store.watch(signal, this.#table.list())) {
           trouble.over();
           this.#context.state.isStoreConnected = true;
-          this.#learn(batch, isFirst);
-          isFirst = false;
+          this.#learn(batch);
         }
         signal.throwIfAborted();
         throw new HopsackError("STORE_UNAVAILABLE", `${this.#store.description} ended the watch`, { retryable: true });
@@ -251,9 +249,8 @@ class Daemon {
     }
   }
 
-  /** The first batch of a watch is the whole truth, the others are changes of it. */
-  #learn(batch: readonly LeaseEvent[], isWhole: boolean): void {
-    const changes = isWhole ? this.#table.replace(batch) : this.#table.apply(batch);
+  #learn(batch: readonly LeaseEvent[]): void {
+    const changes = this.#table.apply(batch);
     if (!this.#isOwnLeaseKnown()) this.#context.bells.doubt.ring();
     if (changes.length === 0) return;
     this.#context.log.debug({ changes: changes.length, leases: this.#table.size }, "leases_changed");
@@ -306,7 +303,7 @@ class Daemon {
     }
   }
 
-  #noteLease(event: "lease_acquired" | "lease_renewed", lease: Lease): void {
+  #noteLease(event: "lease_acquired" | "lease_renewed", lease: TimedLease): void {
     this.#lease = lease;
     this.#context.state.lease = lease;
     const expiresAt = lease.expiresAt === null ? null : new Date(lease.expiresAt).toISOString();

@@ -12,6 +12,9 @@ import { choosePeers } from "./peers.js";
 import type { DaemonState } from "./state.js";
 import type { Kernel, PlanKeeper, RunningPump, World } from "./world.js";
 
+/** A store that another network was poured into has thousands. */
+const NAMED_CONFLICTS_LIMIT = 10;
+
 export interface ForwardingParts {
   readonly options: DaemonOptions;
   readonly world: World;
@@ -62,7 +65,7 @@ export class Forwarding {
    */
   async apply(own: Lease, leases: readonly Lease[]): Promise<boolean> {
     const { state, backend, planKeeper } = this.#parts;
-    const { peers, conflicts } = choosePeers(own, leases);
+    const { peers, conflicts } = choosePeers(own, leases, this.#parts);
     this.#noteConflicts(conflicts);
     const { pumpRoutes, ...kernelPlan } = backend.plan(own, peers);
     const [link] = kernelPlan.links;
@@ -138,9 +141,11 @@ export class Forwarding {
 
   #noteConflicts(conflicts: readonly string[]): void {
     const { log, state } = this.#parts;
-    for (const reason of conflicts) if (!this.#conflicts.includes(reason)) log.warn({ reason }, "lease_conflict");
-    this.#conflicts = conflicts;
-    if (conflicts.length === 0) state.warnings.delete("conflict");
-    else state.warnings.set("conflict", conflicts.join("; "));
+    const named = conflicts.slice(0, NAMED_CONFLICTS_LIMIT);
+    for (const reason of named) if (!this.#conflicts.includes(reason)) log.warn({ reason }, "lease_conflict");
+    this.#conflicts = named;
+    if (conflicts.length > named.length) named.push(`and ${conflicts.length - named.length} more of the kind`);
+    if (named.length === 0) state.warnings.delete("conflict");
+    else state.warnings.set("conflict", named.join("; "));
   }
 }

@@ -1,7 +1,7 @@
 // Renews the own lease before it runs out. Ends when the store says that the lease is no longer ours; taking a new one is
 // daemon.ts's business.
 import { HopsackError } from "../errors.js";
-import type { Lease } from "../lease/lease.js";
+import type { TimedLease } from "../lease/lease.js";
 import type { LeaseStore } from "../store/lease-store.js";
 import { Backoff } from "./backoff.js";
 import type { Bell } from "./bell.js";
@@ -13,7 +13,7 @@ const JITTER = 0.1;
 const MAX_SLEEP_MS = 3_600_000;
 
 export interface KeepLeaseInput {
-  readonly lease: Lease;
+  readonly lease: TimedLease;
   readonly store: Pick<LeaseStore, "renew">;
   readonly renewMarginMinutes: number;
   readonly clock: Clock;
@@ -21,7 +21,7 @@ export interface KeepLeaseInput {
   readonly doubt: Bell;
   /** Ends the keeping: the promise rejects with the signal's reason. */
   readonly signal: AbortSignal;
-  onRenewed(lease: Lease): void;
+  onRenewed(lease: TimedLease): void;
   /** A renewal failed and will be tried again. */
   onFailure(error: unknown): void;
 }
@@ -34,7 +34,7 @@ export async function keepLease(input: KeepLeaseInput): Promise<HopsackError> {
   const backoff = new Backoff(clock);
   let lease = input.lease;
   for (;;) {
-    await rest(input, renewalTime(lease, input.renewMarginMinutes, clock));
+    await rest(input, renewalDelay(lease, input.renewMarginMinutes, clock));
     for (;;) {
       try {
         lease = await input.store.renew(lease);
@@ -50,28 +50,29 @@ export async function keepLease(input: KeepLeaseInput): Promise<HopsackError> {
   }
 }
 
-/** Expiry minus the margin, but never before half of the remaining life; Infinity for a reservation. */
-export function renewalTime(lease: Lease, marginMinutes: number, clock: Clock): number {
+/** Milliseconds to the expiry minus the margin, but never less than half of the remaining life; Infinity for a reservation. */
+export function renewalDelay(lease: TimedLease, marginMinutes: number, clock: Clock): number {
   if (lease.expiresAt === null) return Number.POSITIVE_INFINITY;
-  const now = clock.now();
-  const remaining = Math.max(0, lease.expiresAt - now);
+  const remaining = Math.max(0, lease.expiresAt - clock.now());
   const wait = Math.max(remaining - marginMinutes * 60_000, remaining / 2);
-  return now + wait * (1 - JITTER * clock.random());
+  return wait * (1 - JITTER * clock.random());
 }
 
-/** Waits for the time or for a doubt, whichever is first. */
-async function rest({ clock, doubt, signal }: KeepLeaseInput, time: number): Promise<void> {
+/** Waits for the delay or for a doubt, whichever is first. */
+async function rest({ clock, doubt, signal }: KeepLeaseInput, delayMs: number): Promise<void> {
   const nap = new AbortController();
   const waking = AbortSignal.any([signal, nap.signal]);
   try {
-    await Promise.race([sleepUntil(time, clock, waking), doubt.wait(waking)]);
+    await Promise.race([sleep(delayMs, clock, waking), doubt.wait(waking)]);
   } finally {
     nap.abort();
   }
 }
 
-async function sleepUntil(time: number, clock: Clock, signal: AbortSignal): Promise<void> {
-  for (let left = time - clock.now(); left > 0; left = time - clock.now()) {
-    await clock.sleep(Math.min(left, MAX_SLEEP_MS), signal);
-  }
+/** By whichever clock is ahead: the wall clock may be set back, and the monotonic one stands still while the machine sleeps. */
+async function sleep(delayMs: number, clock: Clock, signal: AbortSignal): Promise<void> {
+  const wallEnd = clock.now() + delayMs;
+  const monotonicEnd = clock.monotonic() + delayMs;
+  const left = () => Math.min(wallEnd - clock.now(), monotonicEnd - clock.monotonic());
+  for (let rest = left(); rest > 0; rest = left()) await clock.sleep(Math.min(rest, MAX_SLEEP_MS), signal);
 }

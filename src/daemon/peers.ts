@@ -1,7 +1,11 @@
-// Which of the leases in the store this host forwards to. A lease that contradicts another one never disturbs what works: it
-// is left out and said so. Pure.
+// Which of the leases in the store this host forwards to. A lease that contradicts another one, or that this mode cannot
+// reach, never disturbs what works: it is left out and said so. Pure.
+import type { Backend } from "../backend/backend.js";
 import { type Lease, leaseKey } from "../lease/lease.js";
-import { pairsOverlap } from "../lease/subnet-allocator.js";
+import type { NetworkConfig } from "../lease/network-config.js";
+import { overlappingPairs, pairsOverlap } from "../lease/subnet-allocator.js";
+import { parseIpv4 } from "../net/ipv4.js";
+import { covers, formatPrefix } from "../net/prefix.js";
 
 export interface PeerChoice {
   readonly peers: readonly Lease[];
@@ -9,53 +13,79 @@ export interface PeerChoice {
   readonly conflicts: readonly string[];
 }
 
+/** What leases are judged by. */
+export interface PeerRules {
+  readonly config: Pick<NetworkConfig, "network">;
+  readonly backend: Pick<Backend, "objectionTo">;
+}
+
 /** @param leases in the order in which they became known, the own one included or not */
-export function choosePeers(own: Lease, leases: readonly Lease[]): PeerChoice {
+export function choosePeers(own: Lease, leases: readonly Lease[], rules: PeerRules): PeerChoice {
   const ownKey = leaseKey(own);
-  const chosen = new Map<string, Lease>();
+  const others = leases.filter((lease) => leaseKey(lease) !== ownKey && !isSameHost(lease, own));
+  const overlaps = overlappingPairs(others);
+  const chosen = new Set<Lease>();
   const holders = new Map<string, Lease>();
   const conflicts: string[] = [];
-  for (const lease of leases) {
-    const key = leaseKey(lease);
-    if (key === ownKey || isSameHost(lease, own)) continue;
-    const objection = objectionTo(lease, own);
+  for (const lease of others) {
+    const { publicIp } = lease.attrs;
+    const rival = overlaps.get(lease)?.find((other) => chosen.has(other) && other.attrs.publicIp !== publicIp);
+    const objection = objectionTo(lease, own, rules) ?? (rival === undefined ? null : overlap(rival, lease));
     if (objection !== null) {
       conflicts.push(objection);
       continue;
     }
-    const holder = holders.get(lease.attrs.publicIp);
+    const holder = holders.get(publicIp);
     if (holder !== undefined && !pairsOverlap(holder, lease)) {
       if (!isSameHost(holder, lease)) {
         conflicts.push(sharedAddress(holder, lease));
         continue;
       }
-      chosen.delete(leaseKey(holder)); // one host that moved: what it took last is where it is
+      chosen.delete(holder); // one host that moved: what it took last is where it is
     }
-    holders.set(lease.attrs.publicIp, lease);
-    chosen.set(key, lease);
+    holders.set(publicIp, lease);
+    chosen.add(lease);
   }
-  return { peers: [...chosen.values()], conflicts };
+  return { peers: [...chosen], conflicts };
 }
 
-function objectionTo(lease: Lease, own: Lease): string | null {
-  if (pairsOverlap(lease, own)) {
-    return `lease ${describe(lease)} overlaps this host's ${leaseKey(own)} and is not used; remove one of the two`;
+function objectionTo(lease: Lease, own: Lease, { config, backend }: PeerRules): string | null {
+  const { publicIp, backendType } = lease.attrs;
+  const objection = (problem: string, cure: string) => `lease ${describe(lease)} ${problem} and is not used; ${cure}`;
+  if (pairsOverlap(lease, own)) return objection(`overlaps this host's ${leaseKey(own)}`, "remove one of the two");
+  if (publicIp === own.attrs.publicIp) {
+    return objection(`has this host's public IP ${publicIp}`, "give that host another --public-ip");
   }
-  if (lease.attrs.publicIp === own.attrs.publicIp) {
-    return `lease ${describe(lease)} has this host's public IP ${own.attrs.publicIp} and is not used; give that host another --public-ip`;
+  if (!isUnicast(publicIp)) return objection(`has ${publicIp} for its public IP`, "correct or remove it");
+  if (backendType !== own.attrs.backendType) {
+    return objection(`is of mode ${backendType}, this host's is ${own.attrs.backendType}`, "give both hosts one mode");
   }
-  return null;
+  if (!covers(config.network, lease.subnet)) {
+    return objection(`is outside the network ${formatPrefix(config.network)}`, "remove it");
+  }
+  const problem = backend.objectionTo(lease);
+  return problem === null ? null : `lease ${describe(lease)} is not used: ${problem}`;
 }
 
-/** A lease without a node was written by flannel: nothing says that two of them are one host. */
+/** A lease without a node was written by flannel, or stands in etcd: nothing says that two of them are one host. */
 function isSameHost(a: Lease, b: Lease): boolean {
   return a.attrs.node !== null && a.attrs.node === b.attrs.node && a.attrs.publicIp === b.attrs.publicIp;
+}
+
+/** Neither 0.0.0.0/8 nor multicast, reserved or broadcast (224.0.0.0/3). */
+function isUnicast(address: string): boolean {
+  const bits = parseIpv4(address);
+  return bits !== undefined && bits >>> 24 !== 0 && bits >>> 29 !== 7;
+}
+
+function overlap(older: Lease, newer: Lease): string {
+  return `leases ${describe(older)} and ${describe(newer)} overlap; the first, known longer, is used; remove the other`;
 }
 
 function sharedAddress(older: Lease, newer: Lease): string {
   return `leases ${describe(older)} and ${describe(newer)} have one public IP ${older.attrs.publicIp}; the first, known longer, is used; give one of the hosts another --public-ip`;
 }
 
-function describe(lease: Lease): string {
-  return lease.attrs.node === null ? leaseKey(lease) : `${leaseKey(lease)} of ${lease.attrs.node}`;
+function describe({ attrs, ...subnets }: Lease): string {
+  return `${leaseKey(subnets)} of ${attrs.node ?? attrs.publicIp}`;
 }

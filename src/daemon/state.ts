@@ -1,7 +1,7 @@
 // What the running daemon knows about itself. daemon.ts writes it; status.ts and metrics.ts only read it.
 import type { Underlay } from "../backend/backend.js";
 import type { PumpCounters } from "../dataplane/pump.js";
-import type { Lease } from "../lease/lease.js";
+import type { Lease, TimedLease } from "../lease/lease.js";
 
 /** `waiting`: for the store, before the first lease. `ready`: packets can flow. */
 export type Phase = "starting" | "waiting" | "ready" | "stopping";
@@ -20,7 +20,7 @@ export interface DaemonState {
   network: string | null;
   backendType: string | null;
   underlay: Underlay | null;
-  lease: Lease | null;
+  lease: TimedLease | null;
   device: { readonly name: string; readonly mtuBytes: number } | null;
   /** The leases that the forwarding table was made of. */
   peers: readonly Lease[];

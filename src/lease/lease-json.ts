@@ -4,7 +4,7 @@ import { HopsackError, messageOf } from "../errors.js";
 import { parseIpv4 } from "../net/ipv4.js";
 import { formatIpv6, parseIpv6 } from "../net/ipv6.js";
 import { field, isJsonObject, type JsonObject } from "./json-object.js";
-import type { Lease, LeaseAttrs } from "./lease.js";
+import type { LeaseAttrs, TimedLease } from "./lease.js";
 import type { SubnetPair } from "./subnet-allocator.js";
 
 /** flannel leaves BackendType out of udp leases. */
@@ -17,7 +17,7 @@ export function formatLeaseAttrs(attrs: LeaseAttrs): string {
 }
 
 /** One lease file: LeaseAttrs, Node, and Expiration unless it is a reservation. */
-export function formatLeaseFile(lease: Lease): string {
+export function formatLeaseFile(lease: TimedLease): string {
   const object = {
     ...attrsObject(lease.attrs),
     Node: lease.attrs.node ?? undefined,
@@ -32,7 +32,7 @@ export function parseLeaseAttrs(text: string, source: string): LeaseAttrs {
 }
 
 /** The lease of one file; its subnets stand in the file's name. @throws BAD_LEASE */
-export function parseLeaseFile(text: string, source: string, { subnet, subnetV6 }: SubnetPair): Lease {
+export function parseLeaseFile(text: string, source: string, { subnet, subnetV6 }: SubnetPair): TimedLease {
   const object = parseObject(text, source);
   return { subnet, subnetV6, attrs: leaseAttrsOf(object, source), expiresAt: expirationOf(object, source) };
 }

@@ -15,13 +15,6 @@ export class LeaseTable {
     return batch.filter((event) => (event.kind === "added" ? this.#put(event.lease) : this.#remove(event.lease)));
   }
 
-  /** Makes the table hold exactly the leases of a watch's first batch; returns what changed, as `apply` does. */
-  replace(batch: readonly LeaseEvent[]): LeaseEvent[] {
-    const kept = new Set(batch.map((event) => leaseKey(event.lease)));
-    const gone = this.list().filter((lease) => !kept.has(leaseKey(lease)));
-    return this.apply([...gone.map((lease): LeaseEvent => ({ kind: "removed", lease })), ...batch]);
-  }
-
   list(): Lease[] {
     return [...this.#leases.values()];
   }

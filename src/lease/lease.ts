@@ -16,12 +16,20 @@ export interface LeaseAttrs {
   readonly node: string | null;
 }
 
+/** Milliseconds since the epoch; "unknown": only the store knows, and takes the lease away by itself (etcd). */
+export type Expiry = number | "unknown";
+
 export interface Lease {
   readonly subnet: Prefix;
   /** The IPv6 part of a dual-stack lease. */
   readonly subnetV6: Prefix | null;
   readonly attrs: LeaseAttrs;
-  /** Milliseconds since the epoch; null = a reservation, never expires. */
+  /** When it ends unless renewed; null = a reservation, never. */
+  readonly expiresAt: Expiry | null;
+}
+
+/** A lease whose end is known, as that of the own one always is. */
+export interface TimedLease extends Lease {
   readonly expiresAt: number | null;
 }
 

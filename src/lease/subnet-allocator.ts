@@ -45,6 +45,30 @@ export function pairsOverlap(a: SubnetPair, b: SubnetPair): boolean {
   return a.subnetV6 !== null && b.subnetV6 !== null && overlaps(a.subnetV6, b.subnetV6);
 }
 
+/** For each of `pairs` that shares addresses with others: those others. Fast for the usual case, thousands and no overlap. */
+export function overlappingPairs<P extends SubnetPair>(pairs: readonly P[]): Map<P, P[]> {
+  const found = new Map<P, P[]>();
+  const note = (a: P, b: P) => found.get(a)?.push(b) ?? found.set(a, [b]);
+  for (const family of ["subnet", "subnetV6"] as const) {
+    const parts = pairs.flatMap((pair) => (pair[family] === null ? [] : [{ pair, prefix: pair[family] }]));
+    parts.sort((a, b) => compare(a.prefix.base, b.prefix.base) || a.prefix.length - b.prefix.length);
+    const enclosing: typeof parts = []; // prefixes nest or are apart: a stack is enough
+    for (const part of parts) {
+      while (enclosing.length > 0 && !overlaps(enclosing.at(-1)?.prefix ?? part.prefix, part.prefix)) enclosing.pop();
+      for (const { pair } of enclosing) {
+        note(pair, part.pair);
+        note(part.pair, pair);
+      }
+      enclosing.push(part);
+    }
+  }
+  return found;
+}
+
+function compare(a: bigint, b: bigint): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}
+
 function isBetween(min: Prefix, max: Prefix, subnet: Prefix): boolean {
   return (
     subnet.family === min.family && subnet.length === min.length && subnet.base >= min.base && subnet.base <= max.base
@@ -77,7 +101,7 @@ function mergedRanges(base: bigint, size: bigint, count: bigint, taken: readonly
         last: lastAddress >= end ? count - 1n : (lastAddress - base) / size,
       };
     })
-    .sort((a, b) => (a.first < b.first ? -1 : a.first > b.first ? 1 : 0));
+    .sort((a, b) => compare(a.first, b.first));
   const merged: Range[] = [];
   for (const range of ranges) {
     const previous = merged.at(-1);

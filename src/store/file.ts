@@ -4,7 +4,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { loadAddon } from "../addon.js";
 import { errnoOf, HopsackError } from "../errors.js";
-import { type Lease, type LeaseEvent, leaseKey } from "../lease/lease.js";
+import { type Lease, type LeaseEvent, leaseKey, type TimedLease } from "../lease/lease.js";
 import { type NetworkConfig, parseNetworkConfig } from "../lease/network-config.js";
 import { type Clock, systemClock } from "./clock.js";
 import { type TryLockFile, withFileLock } from "./file-lock.js";
@@ -42,7 +42,7 @@ export class FileLeaseStore implements LeaseStore {
   readonly #watchWarnings: StandingWarnings;
   readonly #closing = new AbortController();
   /** The last listing by key: a lease whose file is damaged afterwards stays as it was until it expires. */
-  #known = new Map<string, Lease>();
+  #known = new Map<string, TimedLease>();
 
   constructor(options: FileStoreOptions) {
     this.description = `file:${options.folder}`;
@@ -67,7 +67,7 @@ export class FileLeaseStore implements LeaseStore {
     return parseNetworkConfig(text, path);
   }
 
-  acquire(request: AcquireRequest): Promise<Lease> {
+  acquire(request: AcquireRequest): Promise<TimedLease> {
     return this.#exclusively(async () => {
       await this.#leases.removeTemporaries();
       const { leases, unreadable, faults } = await this.#leases.list();
@@ -83,15 +83,15 @@ export class FileLeaseStore implements LeaseStore {
     });
   }
 
-  renew(lease: Lease): Promise<Lease> {
+  renew(held: TimedLease, attrs = held.attrs): Promise<TimedLease> {
     return this.#exclusively(async () => {
-      const renewed = decideRenew(lease, await this.#stored(lease), this.#terms());
+      const renewed = decideRenew(held, attrs, await this.#stored(held), this.#terms());
       await this.#leases.put(renewed);
       return renewed;
     });
   }
 
-  release(lease: Lease): Promise<void> {
+  release(lease: TimedLease): Promise<void> {
     return this.#exclusively(async () => {
       const rest = decideRelease(lease, await this.#stored(lease));
       if (rest === null) await this.#leases.remove(lease);
@@ -112,14 +112,14 @@ export class FileLeaseStore implements LeaseStore {
     }
   }
 
-  watch(signal: AbortSignal): AsyncIterable<LeaseEvent[]> {
+  watch(signal: AbortSignal, known: readonly Lease[] = []): AsyncIterable<LeaseEvent[]> {
     const source = {
       list: () => this.list(),
       subscribe: (onChange: () => void) => this.#subscribe(onChange),
       clock: this.#clock,
       relistMs: RELIST_MS,
     };
-    return watchSnapshots(source, [signal, this.#closing.signal]);
+    return watchSnapshots(source, [signal, this.#closing.signal], known);
   }
 
   async close(): Promise<void> {
@@ -137,7 +137,7 @@ export class FileLeaseStore implements LeaseStore {
    * The stored lease of our own key. When its file was damaged while the lease was running, nobody else can have taken
    * it: the lease counts as stored, and the next write repairs the file.
    */
-  async #stored(lease: Lease): Promise<Lease | undefined> {
+  async #stored(lease: TimedLease): Promise<TimedLease | undefined> {
     try {
       return await this.#leases.get(lease);
     } catch (error) {

@@ -3,14 +3,14 @@
 import { mkdir, readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { errnoOf, HopsackError, messageOf } from "../errors.js";
-import { type Lease, leaseKey } from "../lease/lease.js";
+import { leaseKey, type TimedLease } from "../lease/lease.js";
 import { formatLeaseFile, parseLeaseFile } from "../lease/lease-json.js";
 import { replaceFile } from "../lease/replace-file.js";
 import type { SubnetPair } from "../lease/subnet-allocator.js";
 import { parseLeaseKey } from "./keys.js";
 
 export interface FolderListing {
-  readonly leases: readonly Lease[];
+  readonly leases: readonly TimedLease[];
   /** Subnets of files that cannot be read as a lease. */
   readonly unreadable: readonly SubnetPair[];
   /** One sentence for each file that was skipped. */
@@ -64,13 +64,13 @@ export class LeaseFolder {
   }
 
   /** The stored lease of the same key, undefined when there is none. @throws BAD_LEASE when it cannot be read */
-  async get(pair: SubnetPair): Promise<Lease | undefined> {
+  async get(pair: SubnetPair): Promise<TimedLease | undefined> {
     const result = await this.#read(`${leaseKey(pair)}${SUFFIX}`);
     if (result?.lease === null) throw new HopsackError("BAD_LEASE", result.fault ?? `${this.path} holds no such lease`);
     return result?.lease;
   }
 
-  async put(lease: Lease): Promise<void> {
+  async put(lease: TimedLease): Promise<void> {
     await replaceFile(this.#pathOf(lease), formatLeaseFile(lease), FILE_MODE);
   }
 
@@ -98,7 +98,7 @@ export class LeaseFolder {
   /** One file: its lease, or why there is none; null when the file is gone. */
   async #read(
     name: string,
-  ): Promise<{ name: string; pair: SubnetPair | null; lease: Lease | null; fault: string | null } | null> {
+  ): Promise<{ name: string; pair: SubnetPair | null; lease: TimedLease | null; fault: string | null } | null> {
     const path = join(this.path, name);
     const pair = parseLeaseKey(name.slice(0, -SUFFIX.length)) ?? null;
     if (pair === null) {

@@ -1,7 +1,7 @@
 // Who may have which lease: the rules of acquire, renew and release, the same in every store that gives out subnets. Pure;
 // the store makes reading, deciding and writing one step (a lock, a transaction).
 import { HopsackError } from "../errors.js";
-import { type Lease, leaseKey } from "../lease/lease.js";
+import { type Lease, type LeaseAttrs, leaseKey, type TimedLease } from "../lease/lease.js";
 import {
   allocateSubnet,
   fitsConfig,
@@ -30,7 +30,7 @@ export interface LeaseTerms {
 
 export interface AcquireDecision {
   /** To be written over whatever its key holds. */
-  readonly lease: Lease;
+  readonly lease: TimedLease;
   /** To be removed: expired ones, and leases of this host that no longer fit the configuration. */
   readonly remove: readonly Lease[];
 }
@@ -39,7 +39,7 @@ export interface AcquireDecision {
 const NAMED_HOLDERS_LIMIT = 20;
 
 export function isLive(lease: Lease, nowMs: number): boolean {
-  return lease.expiresAt === null || lease.expiresAt > nowMs;
+  return typeof lease.expiresAt !== "number" || lease.expiresAt > nowMs;
 }
 
 /** @throws PUBLIC_IP_TAKEN, NETWORK_FULL */
@@ -65,21 +65,23 @@ export function decideAcquire(request: AcquireRequest, stored: StoredLeases, ter
   return { lease: { subnet, subnetV6, attrs, expiresAt: terms.nowMs + terms.ttlMs }, remove };
 }
 
-/** The renewed lease; `stored` is what the store holds under its key. @throws LEASE_LOST */
-export function decideRenew(lease: Lease, stored: Lease | undefined, terms: LeaseTerms): Lease {
-  const lost = (why: string): HopsackError =>
-    new HopsackError("LEASE_LOST", `the lease of ${describeSubnets(lease)} ${why}; acquire a subnet again`);
-  if (stored === undefined) throw lost("is no longer in the store");
-  if (!isSameHolder(lease, stored)) throw lost(`belongs to ${describeHolder(stored)} now`);
-  if (!isLive(stored, terms.nowMs)) throw lost("has expired");
-  return { ...lease, expiresAt: nextExpiry(stored, terms) };
+/** The renewed lease with `attrs`; `stored` is what the store holds under the key of the lease we hold. @throws LEASE_LOST */
+export function decideRenew(held: Lease, attrs: LeaseAttrs, stored: Lease | undefined, terms: LeaseTerms): TimedLease {
+  if (stored === undefined) throw leaseLost(held, "is no longer in the store");
+  if (!isSameHolder(held, stored)) throw leaseLost(held, `belongs to ${describeHolder(stored)} now`);
+  if (!isLive(stored, terms.nowMs)) throw leaseLost(held, "has expired");
+  return { ...held, attrs, expiresAt: nextExpiry(stored, terms) };
+}
+
+export function leaseLost(held: Lease, why: string): HopsackError {
+  return new HopsackError("LEASE_LOST", `the lease of ${describeSubnets(held)} ${why}; acquire a subnet again`);
 }
 
 /**
  * What stays in the store when `lease` is given back: null for nothing, the bare reservation, or undefined when the stored
  * lease is not ours to change.
  */
-export function decideRelease(lease: Lease, stored: Lease | undefined): Lease | null | undefined {
+export function decideRelease<L extends Lease>(lease: Lease, stored: L | undefined): L | null | undefined {
   if (stored === undefined || !isSameHolder(lease, stored)) return undefined;
   if (stored.expiresAt !== null) return null;
   return { ...stored, attrs: { ...stored.attrs, node: null, backendData: null, backendV6Data: null } };
@@ -101,12 +103,17 @@ function reclaimed({ config, previous }: AcquireRequest, taken: readonly SubnetP
 }
 
 function publicIpTaken(rival: Lease, description: string): HopsackError {
-  const until = rival.expiresAt === null ? "as a reservation" : `until ${new Date(rival.expiresAt).toISOString()}`;
+  const until = expiryWords(rival);
   return new HopsackError(
     "PUBLIC_IP_TAKEN",
     `public IP ${rival.attrs.publicIp} belongs to host ${rival.attrs.node}, which holds ${describeSubnets(rival)} ${until}; ` +
       `give this host another address with --public-ip or --iface, or, if that host is gone or renamed, remove lease ${leaseKey(rival)} from ${description}`,
   );
+}
+
+function expiryWords({ expiresAt }: Lease): string {
+  if (expiresAt === null) return "as a reservation";
+  return expiresAt === "unknown" ? "for now" : `until ${new Date(expiresAt).toISOString()}`;
 }
 
 function networkFull({ config }: AcquireRequest, stored: StoredLeases, live: readonly Lease[]): HopsackError {

@@ -1,6 +1,6 @@
 // Where leases live. Every implementation passes test/contract/lease-store.ts. Methods throw HopsackError; `retryable`
 // says whether the caller may try again. A store never retries for long by itself: daemon/lease-keeper.ts does.
-import type { Lease, LeaseAttrs, LeaseEvent } from "../lease/lease.js";
+import type { Lease, LeaseAttrs, LeaseEvent, TimedLease } from "../lease/lease.js";
 import type { NetworkConfig } from "../lease/network-config.js";
 import type { Prefix } from "../net/prefix.js";
 
@@ -19,17 +19,21 @@ export interface LeaseStore {
    * Takes a subnet for this host: its live lease (same public IP and node), else the previous subnet, else a free one.
    * @throws NETWORK_FULL, PUBLIC_IP_TAKEN, STORE_UNAVAILABLE
    */
-  acquire(request: AcquireRequest): Promise<Lease>;
-  /** Puts off the expiry and publishes `lease.attrs`. @throws LEASE_LOST when it is no longer ours */
-  renew(lease: Lease): Promise<Lease>;
+  acquire(request: AcquireRequest): Promise<TimedLease>;
+  /**
+   * Puts off the expiry of the lease that we hold and publishes `attrs`, by default those it has; a new public IP is
+   * published in the same way. @throws LEASE_LOST when it is no longer ours
+   */
+  renew(held: TimedLease, attrs?: LeaseAttrs): Promise<TimedLease>;
   /** Gives the subnet back; a lease that is already gone, or another host's by now, is left alone. */
-  release(lease: Lease): Promise<void>;
+  release(lease: TimedLease): Promise<void>;
   /** Every lease that has not expired, the own one included. */
   list(): Promise<Lease[]>;
   /**
-   * Batches of changes, the own lease included: first one batch with all leases there are (perhaps none), then each change exactly
-   * once. Expired leases are "removed" without anyone touching the store. Ends when `signal` aborts.
+   * Batches of changes, the own lease included: first one batch of what differs from `known` (by default: all leases there
+   * are; perhaps nothing), then each change exactly once. Expired leases are "removed" without anyone touching the store. Ends when
+   * `signal` aborts; may fail and be begun again with what is known by then.
    */
-  watch(signal: AbortSignal): AsyncIterable<LeaseEvent[]>;
+  watch(signal: AbortSignal, known?: readonly Lease[]): AsyncIterable<LeaseEvent[]>;
   close(): Promise<void>;
 }

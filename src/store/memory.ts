@@ -1,6 +1,6 @@
 // Leases in the memory of one process: the reference implementation, for tests. Stores that share a MemoryState behave
 // as daemons that share a store.
-import { type Lease, type LeaseEvent, leaseKey } from "../lease/lease.js";
+import { type Lease, type LeaseEvent, leaseKey, type TimedLease } from "../lease/lease.js";
 import { type NetworkConfig, parseNetworkConfig } from "../lease/network-config.js";
 import { type Clock, systemClock } from "./clock.js";
 import { decideAcquire, decideRelease, decideRenew, isLive, type LeaseTerms } from "./lease-rules.js";
@@ -62,7 +62,7 @@ export class MemoryLeaseStore implements LeaseStore {
     return parseNetworkConfig(this.#state.configText, this.description);
   }
 
-  async acquire(request: AcquireRequest): Promise<Lease> {
+  async acquire(request: AcquireRequest): Promise<TimedLease> {
     const stored = { description: this.description, leases: this.#state.leases(), unreadable: [] };
     const { lease, remove } = decideAcquire(request, stored, this.#terms());
     for (const gone of remove) this.#state.remove(gone);
@@ -70,13 +70,13 @@ export class MemoryLeaseStore implements LeaseStore {
     return lease;
   }
 
-  async renew(lease: Lease): Promise<Lease> {
-    const renewed = decideRenew(lease, this.#state.get(leaseKey(lease)), this.#terms());
+  async renew(held: TimedLease, attrs = held.attrs): Promise<TimedLease> {
+    const renewed = decideRenew(held, attrs, this.#state.get(leaseKey(held)), this.#terms());
     this.#state.put(renewed);
     return renewed;
   }
 
-  async release(lease: Lease): Promise<void> {
+  async release(lease: TimedLease): Promise<void> {
     const rest = decideRelease(lease, this.#state.get(leaseKey(lease)));
     if (rest === null) this.#state.remove(lease);
     else if (rest !== undefined) this.#state.put(rest);
@@ -86,14 +86,14 @@ export class MemoryLeaseStore implements LeaseStore {
     return this.#state.leases().filter((lease) => isLive(lease, this.#clock.now()));
   }
 
-  watch(signal: AbortSignal): AsyncIterable<LeaseEvent[]> {
+  watch(signal: AbortSignal, known: readonly Lease[] = []): AsyncIterable<LeaseEvent[]> {
     const source = {
       list: () => this.list(),
       subscribe: async (onChange: () => void) => this.#state.subscribe(onChange),
       clock: this.#clock,
       relistMs: null,
     };
-    return watchSnapshots(source, [signal, this.#closing.signal]);
+    return watchSnapshots(source, [signal, this.#closing.signal], known);
   }
 
   async close(): Promise<void> {

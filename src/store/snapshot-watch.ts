@@ -1,8 +1,8 @@
 // Turns "something may have changed" plus a full listing into exact changes. The watch of every store that can list
 // cheaply (memory, file, static). A listing follows every signal of change, so nothing between two listings is missed.
-import { isDeepStrictEqual } from "node:util";
-import { type Lease, type LeaseEvent, leaseKey } from "../lease/lease.js";
+import type { Lease, LeaseEvent } from "../lease/lease.js";
 import type { Clock } from "./clock.js";
+import { byKey, leaseChanges } from "./lease-changes.js";
 
 export interface SnapshotSource {
   /** Every lease that has not expired. */
@@ -14,14 +14,16 @@ export interface SnapshotSource {
   readonly relistMs: number | null;
 }
 
-/** First one batch of all leases, then batches of changes; ends when one of `signals` aborts. @throws what `list` throws */
+/** First one batch of what differs from `known`, then batches of changes; ends when one of `signals` aborts. @throws what `list` throws */
 export async function* watchSnapshots(
   source: SnapshotSource,
   signals: readonly AbortSignal[],
+  known: readonly Lease[],
 ): AsyncGenerator<LeaseEvent[], void> {
   const bell = new Bell();
   const isAborted = (): boolean => signals.some((signal) => signal.aborted);
-  let known: Map<string, Lease> | null = null;
+  let before = byKey(known);
+  let isFirst = true;
   let unsubscribe = (): void => undefined;
   const stop = (): void => {
     unsubscribe(); // at once: the reader may never ask again
@@ -38,10 +40,11 @@ export async function* watchSnapshots(
       }
       const leases = await source.list();
       if (isAborted()) return;
-      const batch = changes(known ?? new Map(), leases);
-      if (known === null || batch.length > 0) yield batch;
-      known = new Map(leases.map((lease) => [leaseKey(lease), lease]));
-      const nextAt = leases.reduce((earliest, lease) => Math.min(earliest, lease.expiresAt ?? earliest), relistAt);
+      const batch = leaseChanges(before, leases);
+      if (isFirst || batch.length > 0) yield batch;
+      isFirst = false;
+      before = byKey(leases);
+      const nextAt = leases.reduce((earliest, { expiresAt }) => soonest(earliest, expiresAt), relistAt);
       await bell.rung(source.clock, nextAt);
     }
   } finally {
@@ -50,14 +53,8 @@ export async function* watchSnapshots(
   }
 }
 
-function changes(known: ReadonlyMap<string, Lease>, leases: readonly Lease[]): LeaseEvent[] {
-  const current = new Set(leases.map(leaseKey));
-  const removed = [...known].filter(([key]) => !current.has(key)).map(([, lease]) => lease);
-  const added = leases.filter((lease) => !isDeepStrictEqual(known.get(leaseKey(lease)), lease));
-  return [
-    ...removed.map((lease): LeaseEvent => ({ kind: "removed", lease })),
-    ...added.map((lease): LeaseEvent => ({ kind: "added", lease })),
-  ];
+function soonest(earliest: number, expiresAt: Lease["expiresAt"]): number {
+  return typeof expiresAt === "number" ? Math.min(earliest, expiresAt) : earliest;
 }
 
 /** Remembers that it was rung until someone waits for it; any number of rings count as one. */

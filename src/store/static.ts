@@ -3,7 +3,7 @@
 import { readFile } from "node:fs/promises";
 import { basename, dirname } from "node:path";
 import { errnoOf, HopsackError, messageOf } from "../errors.js";
-import { type Lease, type LeaseAttrs, type LeaseEvent, leaseKey } from "../lease/lease.js";
+import { type Lease, type LeaseAttrs, type LeaseEvent, leaseKey, type TimedLease } from "../lease/lease.js";
 import { type NetworkConfig, parseNetworkConfig } from "../lease/network-config.js";
 import { systemClock } from "./clock.js";
 import { watchFolder } from "./folder-watch.js";
@@ -53,7 +53,7 @@ export class StaticLeaseStore implements LeaseStore {
   }
 
   /** The own entry, found by public IP. @throws BAD_OPTION when the list has none */
-  async acquire({ attrs }: AcquireRequest): Promise<Lease> {
+  async acquire({ attrs }: AcquireRequest): Promise<TimedLease> {
     const { config, hosts } = await this.#contents();
     const own = hosts.find((host) => host.attrs.publicIp === attrs.publicIp);
     if (own === undefined) {
@@ -68,14 +68,14 @@ export class StaticLeaseStore implements LeaseStore {
     return this.#leaseOf(own, config);
   }
 
-  async renew(lease: Lease): Promise<Lease> {
-    const listed = (await this.list()).find((other) => leaseKey(other) === leaseKey(lease));
-    if (listed?.attrs.publicIp !== lease.attrs.publicIp) {
+  async renew(held: TimedLease, attrs = held.attrs): Promise<TimedLease> {
+    const listed = (await this.list()).find((other) => leaseKey(other) === leaseKey(held));
+    if (listed?.attrs.publicIp !== attrs.publicIp) {
       const cure = "put it back, or restart this host's daemon";
-      throw new HopsackError("LEASE_LOST", `${this.#path} no longer gives ${leaseKey(lease)} to this host; ${cure}`);
+      throw new HopsackError("LEASE_LOST", `${this.#path} no longer gives ${leaseKey(held)} to this host; ${cure}`);
     }
-    this.#ownAttrs = lease.attrs;
-    return lease;
+    this.#ownAttrs = attrs;
+    return { ...held, attrs, expiresAt: null };
   }
 
   async release(): Promise<void> {}
@@ -85,7 +85,7 @@ export class StaticLeaseStore implements LeaseStore {
     return hosts.map((host) => this.#leaseOf(host, config));
   }
 
-  watch(signal: AbortSignal): AsyncIterable<LeaseEvent[]> {
+  watch(signal: AbortSignal, known: readonly Lease[] = []): AsyncIterable<LeaseEvent[]> {
     const name = basename(this.#path);
     const source = {
       list: () => this.list(),
@@ -98,7 +98,7 @@ export class StaticLeaseStore implements LeaseStore {
       clock: systemClock,
       relistMs: RELIST_MS,
     };
-    return watchSnapshots(source, [signal, this.#closing.signal]);
+    return watchSnapshots(source, [signal, this.#closing.signal], known);
   }
 
   async close(): Promise<void> {
@@ -106,7 +106,7 @@ export class StaticLeaseStore implements LeaseStore {
   }
 
   /** A host that names no mode is taken to run the one this host runs. */
-  #leaseOf(host: StaticHost, config: NetworkConfig): Lease {
+  #leaseOf(host: StaticHost, config: NetworkConfig): TimedLease {
     const { subnet, subnetV6 } = host;
     const isOwn = this.#ownAttrs?.publicIp === host.attrs.publicIp;
     const backendType = host.backendType ?? this.#ownAttrs?.backendType ?? config.backend.type;

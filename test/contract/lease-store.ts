@@ -2,7 +2,7 @@
 // subnets. Each implementation runs through them in its own lease-store.<name>.test.ts.
 import t from "tap";
 import { HopsackError } from "../../src/errors.js";
-import { type Lease, type LeaseAttrs, type LeaseEvent, leaseKey } from "../../src/lease/lease.js";
+import { type Lease, type LeaseAttrs, type LeaseEvent, leaseKey, type TimedLease } from "../../src/lease/lease.js";
 import { LeaseTable } from "../../src/lease/lease-table.js";
 import { formatPrefix, overlaps, type Prefix, parsePrefix } from "../../src/net/prefix.js";
 import type { AcquireRequest, LeaseStore } from "../../src/store/lease-store.js";
@@ -17,7 +17,7 @@ const WAIT_LIMIT_MS = 5000;
 export interface WatchingHarness {
   open(): LeaseStore;
   /** What an administrator does by hand: writes or removes an entry. */
-  put(lease: Lease): Promise<void>;
+  put(lease: TimedLease): Promise<void>;
   remove(lease: Lease): Promise<void>;
 }
 
@@ -43,7 +43,7 @@ export function attrs(number: number, node: string | null = `h${number}`): Lease
 }
 
 /** The reservation of host `number`: subnet 10.244.<number>.0/24. */
-export function reservation(number: number, node: string | null = `h${number}`): Lease {
+export function reservation(number: number, node: string | null = `h${number}`): TimedLease {
   return { subnet: prefix(`10.244.${number}.0/24`), subnetV6: null, attrs: attrs(number, node), expiresAt: null };
 }
 
@@ -52,8 +52,8 @@ export class Watching {
   readonly #abort = new AbortController();
   readonly #iterator: AsyncIterator<LeaseEvent[]>;
 
-  constructor(t: Tap, store: LeaseStore) {
-    this.#iterator = store.watch(this.#abort.signal)[Symbol.asyncIterator]();
+  constructor(t: Tap, store: LeaseStore, known?: readonly Lease[]) {
+    this.#iterator = store.watch(this.#abort.signal, known)[Symbol.asyncIterator]();
     t.teardown(() => this.#abort.abort());
   }
 
@@ -87,7 +87,7 @@ async function request(store: LeaseStore, host: LeaseAttrs, previous: string | n
   return { config: await store.readConfig(), attrs: host, previous: before };
 }
 
-async function acquire(store: LeaseStore, host: LeaseAttrs, previous: string | null = null): Promise<Lease> {
+async function acquire(store: LeaseStore, host: LeaseAttrs, previous: string | null = null): Promise<TimedLease> {
   return store.acquire(await request(store, host, previous));
 }
 
@@ -122,6 +122,19 @@ export function watchingContract(name: string, make: MakeHarness<WatchingHarness
     t.same(await watching.nextKeys(), ["-10.244.1.0-24"]);
     await harness.put(reservation(3));
     t.same(await watching.nextKeys(), ["+10.244.3.0-24"], "nothing else happened");
+  });
+
+  t.test(`${name}: a watch begun with what is known tells only the difference`, async (t) => {
+    const harness = await make(t, CONFIG);
+    for (const number of [1, 2, 3]) await harness.put(reservation(number));
+    const known = await harness.open().list();
+    await harness.remove(reservation(1));
+    await harness.put({ ...reservation(2), attrs: attrs(99) });
+    await harness.put(reservation(4));
+    const watching = new Watching(t, harness.open(), known);
+    t.same(await watching.nextKeys(), ["-10.244.1.0-24", "+10.244.2.0-24", "+10.244.4.0-24"]);
+    const idle = new Watching(t, harness.open(), await harness.open().list());
+    t.same(await idle.nextKeys(), [], "and says so when there is none");
   });
 
   t.test(`${name}: no change is missed while a watch begins or its reader is busy`, async (t) => {
@@ -321,10 +334,22 @@ function expiryContract(name: string, make: MakeHarness<LeasingHarness>): void {
     await watching.next();
     clock.advance(TTL_SECONDS / 2);
     const published = { ...lease.attrs, backendData: { VNI: 1 } };
-    const renewed = await store.renew({ ...lease, attrs: published });
+    const renewed = await store.renew(lease, published);
     t.same(renewed, { ...lease, attrs: published, expiresAt: clock.now() + TTL_SECONDS * 1000 });
     t.same(await watching.next(), [{ kind: "added", lease: renewed }]);
     t.same(await open().list(), [renewed]);
+  });
+
+  t.test(`${name}: a host that got another address publishes it with its next renewal`, async (t) => {
+    const { open } = await make(t, CONFIG);
+    const store = open();
+    const lease = await acquire(store, attrs(1));
+    const moved = { ...attrs(99), node: "h1" };
+    const renewed = await store.renew(lease, moved);
+    t.equal(leaseKey(renewed), leaseKey(lease));
+    t.same(await open().list(), [renewed]);
+    t.same((await store.renew(renewed)).attrs, moved);
+    await t.rejects(store.renew(lease), { code: "LEASE_LOST" }, "the address of before is nobody's");
   });
 
   t.test(`${name}: an expired lease is removed without anyone touching the store`, async (t) => {

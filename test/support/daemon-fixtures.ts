@@ -1,7 +1,7 @@
 // Leases, counters and a daemon state that the tests of daemon/ and cli/ share.
 import { type DaemonState, initialState } from "../../src/daemon/state.js";
 import type { PumpCounters } from "../../src/dataplane/pump.js";
-import type { Lease, LeaseAttrs } from "../../src/lease/lease.js";
+import type { LeaseAttrs, TimedLease } from "../../src/lease/lease.js";
 import { type Prefix, parsePrefix } from "../../src/net/prefix.js";
 
 function prefix(text: string): Prefix {
@@ -16,7 +16,7 @@ export function lease(
   publicIp: string,
   node: string | null,
   more: Partial<LeaseAttrs> & { readonly subnetV6?: string; readonly expiresAt?: number | null } = {},
-): Lease {
+): TimedLease {
   const { subnetV6, expiresAt = null, ...attrs } = more;
   return {
     subnet: prefix(subnet),

@@ -394,10 +394,10 @@ function methods(store: LeaseStore): LeaseStore {
     description: store.description,
     readConfig: () => store.readConfig(),
     acquire: (request) => store.acquire(request),
-    renew: (held) => store.renew(held),
+    renew: (held, attrs) => store.renew(held, attrs),
     release: (held) => store.release(held),
     list: () => store.list(),
-    watch: (signal) => store.watch(signal),
+    watch: (signal, known) => store.watch(signal, known),
     close: () => store.close(),
   };
 }

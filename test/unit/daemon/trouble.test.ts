@@ -10,7 +10,7 @@ function trial() {
   const state = readyState();
   const log = loggerTo({ write: (line) => lines.push(JSON.parse(line).event) }, "info");
   const sleep = async (milliseconds: number) => void slept.push(milliseconds);
-  const trouble = new Trouble("store", state, log, { now: () => 0, random: () => 0, sleep });
+  const trouble = new Trouble("store", state, log, { now: () => 0, monotonic: () => 0, random: () => 0, sleep });
   return { lines, slept, state, trouble };
 }
 

@@ -2,7 +2,7 @@
 import fc from "fast-check";
 import t from "tap";
 import { HopsackError } from "../../../src/errors.js";
-import type { Lease, LeaseAttrs } from "../../../src/lease/lease.js";
+import type { LeaseAttrs, TimedLease } from "../../../src/lease/lease.js";
 import { formatLeaseAttrs, formatLeaseFile, parseLeaseAttrs, parseLeaseFile } from "../../../src/lease/lease-json.js";
 
 const UDP: LeaseAttrs = {
@@ -44,7 +44,7 @@ t.test("reads flannel's leases, keys in any case; no BackendType means udp", asy
 });
 
 t.test("a lease file adds node and expiry; a reservation has no expiry", async (t) => {
-  const lease: Lease = { ...SUBNET, attrs: UDP, expiresAt: Date.UTC(2030, 0, 31, 12) };
+  const lease: TimedLease = { ...SUBNET, attrs: UDP, expiresAt: Date.UTC(2030, 0, 31, 12) };
   const text = formatLeaseFile(lease);
   t.same(JSON.parse(text), {
     PublicIP: "10.99.0.1",
@@ -88,7 +88,7 @@ t.test("leases read back as they were written", async (t) => {
   const expiresAt = fc.oneof(fc.constant(null), fc.integer({ min: 0, max: Date.UTC(9999, 0) }));
   fc.assert(
     fc.property(attrs, expiresAt, (attrs, expiresAt) => {
-      const lease: Lease = { ...SUBNET, attrs, expiresAt };
+      const lease: TimedLease = { ...SUBNET, attrs, expiresAt };
       const text = formatLeaseFile(lease);
       return formatLeaseFile(parseLeaseFile(text, "f", SUBNET)) === text;
     }),

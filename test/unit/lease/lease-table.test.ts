@@ -39,10 +39,3 @@ t.test("peers are all leases but the own one", async (t) => {
   table.apply([added(lease(1)), added(lease(2)), added(lease(3))]);
   t.same(table.peers(lease(2, { expiresAt: 5 })), [lease(1), lease(3)]);
 });
-
-t.test("replace makes the table equal to a first batch and tells the difference", async (t) => {
-  const table = new LeaseTable();
-  table.apply([added(lease(1)), added(lease(2))]);
-  t.same(table.replace([added(lease(2)), added(lease(3))]), [removed(lease(1)), added(lease(3))]);
-  t.same(table.list(), [lease(2), lease(3)]);
-});

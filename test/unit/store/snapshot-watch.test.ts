@@ -29,7 +29,7 @@ class FakeSource implements SnapshotSource {
 
 t.test("changes that nobody signalled are found by the periodic listing, under a fresh subscription", async (t) => {
   const source = new FakeSource();
-  const watch = watchSnapshots(source, []);
+  const watch = watchSnapshots(source, [], []);
   t.same((await watch.next()).value, []);
   const waiting = watch.next();
   source.leases = [reservation(1)];
@@ -44,7 +44,7 @@ t.test("changes that nobody signalled are found by the periodic listing, under a
 
 t.test("a failing listing ends the watch with its error and its subscription", async (t) => {
   const source = new FakeSource();
-  const watch = watchSnapshots(source, []);
+  const watch = watchSnapshots(source, [], []);
   await watch.next();
   source.failure = new Error("stale mount");
   const waiting = watch.next();
@@ -57,7 +57,7 @@ t.test("a failing listing ends the watch with its error and its subscription", a
 t.test("an abort frees the subscription even if nobody reads on", async (t) => {
   const source = new FakeSource();
   const abort = new AbortController();
-  const watch = watchSnapshots(source, [abort.signal]);
+  const watch = watchSnapshots(source, [abort.signal], []);
   await watch.next();
   abort.abort();
   t.equal(source.active, 0);
@@ -66,7 +66,7 @@ t.test("an abort frees the subscription even if nobody reads on", async (t) => {
 t.test("a lease that changes its key is removed before it is added", async (t) => {
   const source = new FakeSource();
   source.leases = [reservation(1)];
-  const watch = watchSnapshots(source, []);
+  const watch = watchSnapshots(source, [], []);
   await watch.next();
   const waiting = watch.next();
   source.leases = [reservation(2)];
