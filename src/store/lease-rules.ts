@@ -35,6 +35,8 @@ export interface AcquireDecision {
   readonly remove: readonly Lease[];
 }
 
+/** Stands for the node of a hopsack host that is not this one, where the store does not keep its name. */
+export const UNNAMED_NODE = "(another hopsack host)";
 /** How many holders a NETWORK_FULL error names. */
 const NAMED_HOLDERS_LIMIT = 20;
 
@@ -104,9 +106,10 @@ function reclaimed({ config, previous }: AcquireRequest, taken: readonly SubnetP
 
 function publicIpTaken(rival: Lease, description: string): HopsackError {
   const until = expiryWords(rival);
+  const holder = rival.attrs.node === UNNAMED_NODE ? "another hopsack host" : `host ${rival.attrs.node}`;
   return new HopsackError(
     "PUBLIC_IP_TAKEN",
-    `public IP ${rival.attrs.publicIp} belongs to host ${rival.attrs.node}, which holds ${describeSubnets(rival)} ${until}; ` +
+    `public IP ${rival.attrs.publicIp} belongs to ${holder}, which holds ${describeSubnets(rival)} ${until}; ` +
       `give this host another address with --public-ip or --iface, or, if that host is gone or renamed, remove lease ${leaseKey(rival)} from ${description}`,
   );
 }
@@ -144,5 +147,5 @@ function describeSubnets({ subnet, subnetV6 }: SubnetPair): string {
 }
 
 function describeHolder({ attrs }: Lease): string {
-  return attrs.node === null ? attrs.publicIp : `${attrs.node} (${attrs.publicIp})`;
+  return attrs.node === null || attrs.node === UNNAMED_NODE ? attrs.publicIp : `${attrs.node} (${attrs.publicIp})`;
 }

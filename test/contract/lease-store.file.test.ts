@@ -6,7 +6,7 @@ import { formatLeaseFile } from "../../src/lease/lease-json.js";
 import { replaceFile } from "../../src/lease/replace-file.js";
 import { FileLeaseStore } from "../../src/store/file.js";
 import { type LeasingHarness, leasingContract, type Tap, TTL_SECONDS, watchingContract } from "./lease-store.js";
-import { ManualClock } from "./manual-clock.js";
+import { ManualClock, manualTime } from "./manual-clock.js";
 
 async function make(t: Tap, configText: string): Promise<LeasingHarness> {
   const folder = t.testdir();
@@ -16,7 +16,7 @@ async function make(t: Tap, configText: string): Promise<LeasingHarness> {
   const clock = new ManualClock();
   const options = { folder, leaseTtlSeconds: TTL_SECONDS, netConfigPath: null, clock };
   return {
-    clock,
+    ...manualTime(clock),
     open: () => new FileLeaseStore({ ...options, onWarning: (message) => t.fail(message) }),
     put: (lease) => replaceFile(join(subnets, `${leaseKey(lease)}.json`), formatLeaseFile(lease), 0o644),
     remove: (lease) => rm(join(subnets, `${leaseKey(lease)}.json`)),

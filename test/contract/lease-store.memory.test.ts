@@ -1,13 +1,13 @@
 // The memory store keeps the contract.
 import { MemoryLeaseStore, MemoryState } from "../../src/store/memory.js";
 import { type LeasingHarness, leasingContract, TTL_SECONDS, watchingContract } from "./lease-store.js";
-import { ManualClock } from "./manual-clock.js";
+import { ManualClock, manualTime } from "./manual-clock.js";
 
 async function make(_t: unknown, configText: string): Promise<LeasingHarness> {
   const state = new MemoryState(configText);
   const clock = new ManualClock();
   return {
-    clock,
+    ...manualTime(clock),
     open: () => new MemoryLeaseStore(state, TTL_SECONDS, clock),
     put: async (lease) => state.put(lease),
     remove: async (lease) => state.remove(lease),

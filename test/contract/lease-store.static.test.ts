@@ -17,6 +17,7 @@ async function make(t: Tap, configText: string): Promise<WatchingHarness> {
   const text = (): string => JSON.stringify({ ...JSON.parse(configText), Hosts: [...leases.values()].map(entry) });
   await writeFile(path, text());
   return {
+    asListed: (lease) => lease,
     open: () => new StaticLeaseStore({ path, netConfigPath: null, onWarning: (message) => t.fail(message) }),
     put: async (lease) => {
       leases.set(leaseKey(lease), lease);

@@ -6,7 +6,6 @@ import { type Lease, type LeaseAttrs, type LeaseEvent, leaseKey, type TimedLease
 import { LeaseTable } from "../../src/lease/lease-table.js";
 import { formatPrefix, overlaps, type Prefix, parsePrefix } from "../../src/net/prefix.js";
 import type { AcquireRequest, LeaseStore } from "../../src/store/lease-store.js";
-import type { ManualClock } from "./manual-clock.js";
 
 /** Life of a lease in the stores under test. */
 export const TTL_SECONDS = 3600;
@@ -19,10 +18,19 @@ export interface WatchingHarness {
   /** What an administrator does by hand: writes or removes an entry. */
   put(lease: TimedLease): Promise<void>;
   remove(lease: Lease): Promise<void>;
+  /** A lease as others see it: a store may not tell them when it ends, or its node. */
+  asListed(lease: TimedLease): Lease;
 }
 
 export interface LeasingHarness extends WatchingHarness {
-  readonly clock: ManualClock;
+  /** Milliseconds since the epoch, by the store's clock. */
+  now(): number;
+  /** By how much the end of a lease may differ from what the test computes; 0 with a clock of the test's own. */
+  readonly toleranceMs: number;
+  /** Lets time pass, where the store has a clock that a test can move. */
+  advance(seconds: number): void;
+  /** Lets the leases of now run out. */
+  expire(): Promise<void>;
 }
 
 /** `configText` is the store's network configuration. */
@@ -91,6 +99,12 @@ async function acquire(store: LeaseStore, host: LeaseAttrs, previous: string | n
   return store.acquire(await request(store, host, previous));
 }
 
+/** The lease ends one whole life from now. */
+function isFullTerm(t: Tap, { now, toleranceMs }: LeasingHarness, lease: TimedLease): void {
+  const offMs = Math.abs((lease.expiresAt ?? Number.POSITIVE_INFINITY) - (now() + TTL_SECONDS * 1000));
+  t.ok(offMs <= toleranceMs, `ends a whole life from now, off by ${offMs} ms`);
+}
+
 function keys(leases: readonly Lease[]): string[] {
   return leases.map(leaseKey).sort();
 }
@@ -104,9 +118,9 @@ export function watchingContract(name: string, make: MakeHarness<WatchingHarness
     const batch = await new Watching(t, harness.open()).next();
     t.same(
       batch,
-      [1, 2].map((number) => ({ kind: "added", lease: reservation(number) })),
+      [1, 2].map((number) => ({ kind: "added", lease: harness.asListed(reservation(number)) })),
     );
-    t.same(await harness.open().list(), [reservation(1), reservation(2)]);
+    t.same(await harness.open().list(), [reservation(1), reservation(2)].map(harness.asListed));
   });
 
   t.test(`${name}: a watch tells each change exactly once`, async (t) => {
@@ -116,8 +130,9 @@ export function watchingContract(name: string, make: MakeHarness<WatchingHarness
     t.same(await watching.nextKeys(), ["+10.244.1.0-24"]);
     await harness.put(reservation(2));
     t.same(await watching.nextKeys(), ["+10.244.2.0-24"]);
-    await harness.put({ ...reservation(1), attrs: attrs(99) });
-    t.same(await watching.next(), [{ kind: "added", lease: { ...reservation(1), attrs: attrs(99) } }]);
+    const changed = { ...reservation(1), attrs: attrs(99) };
+    await harness.put(changed);
+    t.same(await watching.next(), [{ kind: "added", lease: harness.asListed(changed) }]);
     await harness.remove(reservation(1));
     t.same(await watching.nextKeys(), ["-10.244.1.0-24"]);
     await harness.put(reservation(3));
@@ -209,20 +224,18 @@ export function leasingContract(name: string, make: MakeHarness<LeasingHarness>)
 
 function acquireContract(name: string, make: MakeHarness<LeasingHarness>): void {
   t.test(`${name}: a host gets a subnet of the network, and the same one again`, async (t) => {
-    const { open, clock } = await make(t, CONFIG);
+    const harness = await make(t, CONFIG);
+    const { open, asListed } = harness;
     const lease = await acquire(open(), attrs(1));
     t.equal(lease.subnet.length, 24);
     t.ok(overlaps(lease.subnet, prefix("10.244.0.0/16")));
-    t.equal(lease.expiresAt, clock.now() + TTL_SECONDS * 1000);
-    t.same(await open().list(), [lease]);
-    clock.advance(10);
+    isFullTerm(t, harness, lease);
+    t.same(await open().list(), [asListed(lease)]);
+    harness.advance(10);
     const again = await acquire(open(), attrs(1), "10.244.77.0/24");
-    t.same(
-      again,
-      { ...lease, expiresAt: clock.now() + TTL_SECONDS * 1000 },
-      "its live lease goes before a previous one",
-    );
-    t.same(await open().list(), [again]);
+    t.same(again, { ...lease, expiresAt: again.expiresAt }, "its live lease goes before a previous one");
+    isFullTerm(t, harness, again);
+    t.same(await open().list(), [asListed(again)]);
   });
 
   t.test(`${name}: the previous subnet is taken again if it is free and fits`, async (t) => {
@@ -234,20 +247,20 @@ function acquireContract(name: string, make: MakeHarness<LeasingHarness>): void 
   });
 
   t.test(`${name}: a lease that no longer fits the network is given up for one that does`, async (t) => {
-    const { open, put, clock } = await make(t, CONFIG);
-    const misfit = { ...reservation(1), subnet: prefix("10.99.1.0/24"), expiresAt: clock.now() + 1000 };
+    const { open, put, now, asListed } = await make(t, CONFIG);
+    const misfit = { ...reservation(1), subnet: prefix("10.99.1.0/24"), expiresAt: now() + 60_000 };
     await put(misfit);
     const lease = await acquire(open(), attrs(1));
     t.ok(overlaps(lease.subnet, prefix("10.244.0.0/16")));
-    t.same(await open().list(), [lease]);
+    t.same(await open().list(), [asListed(lease)]);
   });
 
   t.test(`${name}: a dual-stack network gives a pair`, async (t) => {
     const dual = { Network: "10.244.0.0/16", EnableIPv6: true, IPv6Network: "fd00:244::/48" };
-    const { open } = await make(t, JSON.stringify(dual));
+    const { open, asListed } = await make(t, JSON.stringify(dual));
     const lease = await acquire(open(), attrs(1));
     t.match(lease.subnetV6 === null ? "" : formatPrefix(lease.subnetV6), /^fd00:244:0:.*::\/64$/);
-    t.same(await open().list(), [lease]);
+    t.same(await open().list(), [asListed(lease)]);
   });
 
   t.test(`${name}: a full network is NETWORK_FULL and says who holds what`, async (t) => {
@@ -263,9 +276,9 @@ function acquireContract(name: string, make: MakeHarness<LeasingHarness>): void 
       t.equal(error.code, "NETWORK_FULL");
       t.match(
         error.message,
-        /10\.244\.0\.8\/29 … 10\.244\.0\.248\/29: taken 10\.244\.0\.\d+\/29 by h\d+ \(192\.168\.50\.\d+\)/,
+        /10\.244\.0\.8\/29 … 10\.244\.0\.248\/29: taken 10\.244\.0\.\d+\/29 by (h\d+ \()?192\.168\.50\.\d+/,
       );
-      t.equal(error.message.split(" by h").length - 1, 20, "twenty holders are named");
+      t.equal(error.message.split("/29 by ").length - 1, 20, "twenty holders are named");
       t.match(error.message, /, and 11 more; remove/);
     }
   });
@@ -281,28 +294,29 @@ function sharingContract(name: string, make: MakeHarness<LeasingHarness>): void 
   });
 
   t.test(`${name}: two hosts with one public IP: the second is told who the first is`, async (t) => {
-    const { open } = await make(t, CONFIG);
+    const { open, asListed } = await make(t, CONFIG);
     const lease = await acquire(open(), attrs(1, "alpha"));
-    const message = /192\.168\.50\.1 belongs to host alpha, which holds .*--public-ip/;
+    const holder = asListed(lease).attrs.node === null ? "another hopsack host" : "host alpha";
+    const message = new RegExp(`192\\.168\\.50\\.1 belongs to ${holder}, which holds .*--public-ip`);
     await t.rejects(acquire(open(), attrs(1, "beta")), { code: "PUBLIC_IP_TAKEN", message });
-    t.same(await open().list(), [lease], "and the first loses nothing");
+    t.same(await open().list(), [asListed(lease)], "and the first loses nothing");
   });
 
   t.test(`${name}: a lease without a node, as flannel writes it, belongs to its public IP`, async (t) => {
-    const { open, put, clock } = await make(t, CONFIG);
-    await put({ ...reservation(7, null), expiresAt: clock.now() + 1000 });
+    const { open, put, now } = await make(t, CONFIG);
+    await put({ ...reservation(7, null), expiresAt: now() + 60_000 });
     t.equal(leaseKey(await acquire(open(), attrs(7))), "10.244.7.0-24");
   });
 
   t.test(`${name}: a reservation is kept for its public IP and outlives its user`, async (t) => {
-    const { open, put, clock } = await make(t, JSON.stringify({ Network: "10.244.0.0/22" }));
+    const { open, put, expire } = await make(t, JSON.stringify({ Network: "10.244.0.0/22" }));
     await put(reservation(2, null));
     const others = [await acquire(open(), attrs(50)), await acquire(open(), attrs(51))];
     t.notOk(others.some((lease) => leaseKey(lease) === "10.244.2.0-24"));
     const store = open();
     const lease = await acquire(store, attrs(2));
     t.same(lease, reservation(2));
-    clock.advance(10 * TTL_SECONDS);
+    await expire();
     t.same(await store.renew(lease), lease, "it never expires");
     await store.release(lease);
     t.same(await open().list(), [reservation(2, null)], "given back it is as it was");
@@ -310,7 +324,7 @@ function sharingContract(name: string, make: MakeHarness<LeasingHarness>): void 
   });
 
   t.test(`${name}: a released subnet is free at once; releasing again or another's lease does nothing`, async (t) => {
-    const { open } = await make(t, CONFIG);
+    const { open, asListed } = await make(t, CONFIG);
     const store = open();
     const lease = await acquire(store, attrs(1), "10.244.77.0/24");
     const watching = new Watching(t, open());
@@ -320,57 +334,60 @@ function sharingContract(name: string, make: MakeHarness<LeasingHarness>): void 
     const next = await acquire(open(), attrs(2), "10.244.77.0/24");
     t.equal(leaseKey(next), "10.244.77.0-24");
     await store.release(lease);
-    t.same(await open().list(), [next]);
-    await t.rejects(store.renew(lease), { code: "LEASE_LOST", message: /belongs to h2 \(192\.168\.50\.2\) now/ });
+    t.same(await open().list(), [asListed(next)]);
+    await t.rejects(store.renew(lease), { code: "LEASE_LOST", message: /belongs to .*192\.168\.50\.2.* now/ });
   });
 }
 
 function expiryContract(name: string, make: MakeHarness<LeasingHarness>): void {
   t.test(`${name}: renewing puts off the expiry, publishes the attributes, and is one change`, async (t) => {
-    const { open, clock } = await make(t, CONFIG);
+    const harness = await make(t, CONFIG);
+    const { open, asListed } = harness;
     const store = open();
     const lease = await acquire(store, attrs(1));
     const watching = new Watching(t, open());
     await watching.next();
-    clock.advance(TTL_SECONDS / 2);
+    harness.advance(TTL_SECONDS / 2);
     const published = { ...lease.attrs, backendData: { VNI: 1 } };
     const renewed = await store.renew(lease, published);
-    t.same(renewed, { ...lease, attrs: published, expiresAt: clock.now() + TTL_SECONDS * 1000 });
-    t.same(await watching.next(), [{ kind: "added", lease: renewed }]);
-    t.same(await open().list(), [renewed]);
+    t.same(renewed, { ...lease, attrs: published, expiresAt: renewed.expiresAt });
+    isFullTerm(t, harness, renewed);
+    t.same(await watching.next(), [{ kind: "added", lease: asListed(renewed) }]);
+    t.same(await open().list(), [asListed(renewed)]);
   });
 
   t.test(`${name}: a host that got another address publishes it with its next renewal`, async (t) => {
-    const { open } = await make(t, CONFIG);
+    const { open, asListed } = await make(t, CONFIG);
     const store = open();
     const lease = await acquire(store, attrs(1));
     const moved = { ...attrs(99), node: "h1" };
     const renewed = await store.renew(lease, moved);
     t.equal(leaseKey(renewed), leaseKey(lease));
-    t.same(await open().list(), [renewed]);
+    t.same(await open().list(), [asListed(renewed)]);
     t.same((await store.renew(renewed)).attrs, moved);
     await t.rejects(store.renew(lease), { code: "LEASE_LOST" }, "the address of before is nobody's");
   });
 
   t.test(`${name}: an expired lease is removed without anyone touching the store`, async (t) => {
-    const { open, clock } = await make(t, CONFIG);
+    const { open, expire, asListed } = await make(t, CONFIG);
     const store = open();
     const lease = await acquire(store, attrs(1), "10.244.77.0/24");
     const watching = new Watching(t, open());
-    t.same(await watching.next(), [{ kind: "added", lease }]);
+    t.same(await watching.next(), [{ kind: "added", lease: asListed(lease) }]);
     const waiting = watching.next();
-    clock.advance(TTL_SECONDS + 1);
-    t.same(await waiting, [{ kind: "removed", lease }]);
+    await expire();
+    t.same(await waiting, [{ kind: "removed", lease: asListed(lease) }]);
     t.same(await open().list(), []);
-    await t.rejects(store.renew(lease), { code: "LEASE_LOST", message: /10\.244\.77\.0\/24 has expired/ });
+    const message = /10\.244\.77\.0\/24 (has expired|is no longer in the store)/;
+    await t.rejects(store.renew(lease), { code: "LEASE_LOST", message });
     t.equal(leaseKey(await acquire(open(), attrs(2), "10.244.77.0/24")), "10.244.77.0-24", "and its subnet is free");
   });
 
   t.test(`${name}: an expired lease does not keep its public IP from another host`, async (t) => {
-    const { open, clock } = await make(t, CONFIG);
+    const { open, expire, asListed } = await make(t, CONFIG);
     await acquire(open(), attrs(1, "alpha"));
-    clock.advance(TTL_SECONDS + 1);
+    await expire();
     const lease = await acquire(open(), attrs(1, "beta"));
-    t.same(await open().list(), [lease]);
+    t.same(await open().list(), [asListed(lease)]);
   });
 }

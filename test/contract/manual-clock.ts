@@ -1,5 +1,7 @@
 // A clock that moves only when a test says so.
+import type { Lease, TimedLease } from "../../src/lease/lease.js";
 import type { Clock } from "../../src/store/clock.js";
+import { TTL_SECONDS } from "./lease-store.js";
 
 export class ManualClock implements Clock {
   #now = Date.UTC(2030, 0, 1);
@@ -24,4 +26,15 @@ export class ManualClock implements Clock {
       timer.callback();
     }
   }
+}
+
+/** What a contract's harness tells of a store that runs on such a clock, and hides nothing. */
+export function manualTime(clock: ManualClock) {
+  return {
+    now: () => clock.now(),
+    toleranceMs: 0,
+    advance: (seconds: number) => clock.advance(seconds),
+    expire: async () => clock.advance(TTL_SECONDS + 1),
+    asListed: (lease: TimedLease): Lease => lease,
+  };
 }
