@@ -60,7 +60,7 @@ export interface NativeNetlinkSocket {
   close(): void;
 }
 
-/** A NETLINK_ROUTE socket for events; keeps the event loop alive only until close(). */
+/** A netlink socket for events; keeps the event loop alive only until close(). */
 export interface NativeNetlinkMonitor {
   close(): void;
 }
@@ -68,10 +68,14 @@ export interface NativeNetlinkMonitor {
 export interface NativeAddon {
   readonly Pump: new (options: NativePumpOptions) => NativePump;
   readonly NetlinkSocket: new () => NativeNetlinkSocket;
-  /** `groups`: RTNLGRP_* numbers. `onMessages` gets whole messages; an empty list means events were lost (ENOBUFS). */
+  /**
+   * `groups`: RTNLGRP_* or NFNLGRP_* numbers of `protocol` (NETLINK_ROUTE by default). `onMessages` gets whole messages; an
+   * empty list means events were lost (ENOBUFS).
+   */
   readonly NetlinkMonitor: new (
     groups: readonly number[],
     onMessages: (messages: Uint8Array[]) => void,
+    protocol?: number,
   ) => NativeNetlinkMonitor;
   /** flock(2), exclusive, without waiting: false when another process holds it. Released when the fd is closed. */
   readonly tryLockFile: (fd: number) => boolean;

@@ -15,7 +15,7 @@ const ERROR_CODES = [
   "NO_ADDRESS", // the underlay interface has no usable address
   "NOT_PERMITTED", // root or a capability is missing
   "NO_TUN", // /dev/net/tun is missing or refuses
-  "DEVICE_BUSY", // the TUN device belongs to another process
+  "DEVICE_BUSY", // the TUN device belongs to another process, or the VXLAN device's name or number to another device
   "PORT_TAKEN", // the UDP port is in use
   "KERNEL_REFUSED", // the kernel rejected a netlink request or an nftables rule
   "FILE_UNWRITABLE", // a file of ours (subnet.env, socket, lab state) cannot be written

@@ -1,5 +1,6 @@
 #include "addon/netlink_wrap.h"
 
+#include <linux/netlink.h>
 #include <sys/file.h>
 
 #include <memory>
@@ -80,9 +81,11 @@ class MonitorWrap : public Napi::ObjectWrap<MonitorWrap> {
     const auto numbers = info[0].As<Napi::Array>();
     std::vector<int> groups;
     for (uint32_t i = 0; i < numbers.Length(); i++) groups.push_back(numbers.Get(i).As<Napi::Number>().Int32Value());
+    const int protocol = info[2].IsNumber() ? info[2].As<Napi::Number>().Int32Value() : NETLINK_ROUTE;
     queue_ = Queue::New(info.Env(), info[1].As<Napi::Function>(), "NetlinkMonitor", kEventQueueLimit, 1);
     try {
-      monitor_ = std::make_unique<NetlinkMonitor>(groups, [this](Batch batch) { return Enqueue(std::move(batch)); });
+      monitor_ =
+          std::make_unique<NetlinkMonitor>(protocol, groups, [this](Batch batch) { return Enqueue(std::move(batch)); });
     } catch (const SystemError& error) {
       queue_.Abort();
       throw ToJavaScript(info.Env(), error);

@@ -47,8 +47,8 @@ UniqueFd OpenRequestSocket() {
   return fd;
 }
 
-UniqueFd OpenEventSocket(std::span<const int> groups) {
-  UniqueFd fd(Check(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE), "socket"));
+UniqueFd OpenEventSocket(int protocol, std::span<const int> groups) {
+  UniqueFd fd(Check(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, protocol), "socket"));
   setsockopt(fd.get(), SOL_SOCKET, SO_RCVBUF, &kReceiveQueueBytes, sizeof kReceiveQueueBytes);
   const sockaddr_nl local{.nl_family = AF_NETLINK, .nl_pad = 0, .nl_pid = 0, .nl_groups = 0};
   Check(bind(fd.get(), reinterpret_cast<const sockaddr*>(&local), sizeof local), "bind");
@@ -189,8 +189,8 @@ void NetlinkSocket::ReceiveAnswers(std::vector<uint32_t> pending, std::vector<Ne
   }
 }
 
-NetlinkMonitor::NetlinkMonitor(std::span<const int> groups, OnMessages on_messages)
-    : fd_(OpenEventSocket(groups)),
+NetlinkMonitor::NetlinkMonitor(int protocol, std::span<const int> groups, OnMessages on_messages)
+    : fd_(OpenEventSocket(protocol, groups)),
       stop_(Check(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), "eventfd")),
       on_messages_(std::move(on_messages)),
       buffer_(kReceiveBytes),

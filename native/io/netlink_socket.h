@@ -1,5 +1,5 @@
-// NETLINK_ROUTE sockets: one for requests, one (with its own thread) for events. Knows nlmsghdr, to tell which request
-// an answer belongs to, and nothing of what is inside.
+// Netlink sockets: one for requests to rtnetlink, one (with its own thread) for any protocol's events. Knows nlmsghdr,
+// to tell which request an answer belongs to, and nothing of what is inside.
 #pragma once
 
 #include <cstdint>
@@ -42,8 +42,12 @@ class NetlinkMonitor {
   /** Called on the monitor's thread. Empty: events were lost. Returns false to end the thread. */
   using OnMessages = std::function<bool(std::vector<NetlinkMessage>)>;
 
-  /** @throws SystemError: EINVAL for a group the kernel does not know */
-  NetlinkMonitor(std::span<const int> groups, OnMessages on_messages);
+  /**
+   * @param protocol NETLINK_ROUTE, NETLINK_NETFILTER …
+   * @throws SystemError: EINVAL for a group the kernel does not know, EPROTONOSUPPORT for a protocol it was built
+   * without
+   */
+  NetlinkMonitor(int protocol, std::span<const int> groups, OnMessages on_messages);
   NetlinkMonitor(const NetlinkMonitor&) = delete;
   NetlinkMonitor& operator=(const NetlinkMonitor&) = delete;
   ~NetlinkMonitor() { Stop(); }

@@ -3,6 +3,8 @@
 import type { Lease, LeaseAttrs } from "../lease/lease.js";
 import type { NetworkConfig } from "../lease/network-config.js";
 import type { Plan } from "../plan/plan.js";
+import type { LinkReach } from "./direct-route.js";
+import type { HostIdentity } from "./vtep-mac.js";
 
 /** What carries the encapsulated packets. */
 export interface Underlay {
@@ -28,6 +30,9 @@ export interface BackendInput {
   readonly underlay: Underlay;
   readonly deviceName: string;
   readonly ipMasq: boolean;
+  readonly identity: HostIdentity;
+  /** Whom the underlay's link reaches without a router. */
+  readonly reach: LinkReach;
 }
 
 export interface Backend {
@@ -38,8 +43,12 @@ export interface Backend {
   leaseAttrs(node: string): LeaseAttrs;
   /** null: the kernel carries the packets by itself. */
   readonly socket: TunnelSocket | null;
-  /** Why this mode cannot reach a peer of its own type, and the cure; null when it can. */
+  /** The devices that the plan has: what lies on them is no obstacle. */
+  readonly deviceNames: readonly string[];
+  /** Why this mode cannot reach a peer of its own type: one sentence with the cure; null when it can. */
   objectionTo(peer: Lease): string | null;
-  /** @param peers those that nothing speaks against */
+  /** What no other peer may claim as well: `VtepMAC 02:…`; null where there is no such thing. Only without objection. */
+  claimOf(peer: Lease): string | null;
+  /** @param peers without objection, and no two of them with one claim */
   plan(own: Lease, peers: readonly Lease[]): Plan;
 }

@@ -1,6 +1,6 @@
 // The daemon from its first step to its last: leases in, plan out, plan applied. Everything that is tried again is tried
 // again here; status and metrics only read the state that is kept here.
-import type { Underlay } from "../backend/backend.js";
+import type { BackendInput } from "../backend/backend.js";
 import { HopsackError } from "../errors.js";
 import { type Lease, type LeaseAttrs, type LeaseEvent, leaseKey, type TimedLease } from "../lease/lease.js";
 import { LeaseTable } from "../lease/lease-table.js";
@@ -94,16 +94,19 @@ async function start(context: Context, signal: AbortSignal): Promise<Daemon> {
   const config = chosenConfig(await waiting.persist(signal, isRetryable, () => store.readConfig()), options);
   state.isStoreConnected = true;
   state.network = networksOf(config).map(formatPrefix).join(", ");
-  const { deviceName, ipMasq } = options;
-  const backend = world.createBackend({ config, underlay, deviceName, ipMasq });
+  const { deviceName, ipMasq, nodeName } = options;
+  const identity = { machineId: world.machineId(), nodeName };
+  const reach = kernel.linkReach(underlay.linkIndex);
+  const backendInput = { config, underlay, deviceName, ipMasq, identity, reach };
+  const backend = world.createBackend(backendInput);
   state.backendType = backend.type;
 
   const previous = await previousSubnets(options.subnetFile, log);
   const attrs = backend.leaseAttrs(state.node);
   const known = await waiting.persist(signal, isRetryable, () => store.list());
-  checkOverlap(context, kernel, config, underlay, ownSubnets(known, attrs, previous));
+  checkOverlap(context, kernel, backendInput, backend.deviceNames, ownSubnets(known, attrs, previous));
 
-  const forwarding = openForwarding(context, { kernel, config, backend, underlay });
+  const forwarding = openForwarding(context, { kernel, backendInput, backend });
   const request = { config, attrs, previous };
   const lease = await waiting.persist(signal, isRetryable, () => store.acquire(request));
   const daemon = new Daemon(context, store, forwarding, request, lease);
@@ -151,26 +154,28 @@ function networksOf(config: NetworkConfig): Prefix[] {
 function checkOverlap(
   { options }: Context,
   kernel: Kernel,
-  config: NetworkConfig,
-  underlay: Underlay,
-  own: readonly Prefix[],
+  { config, underlay }: BackendInput,
+  deviceNames: readonly string[],
+  ownSubnets: readonly Prefix[],
 ): void {
   const { deviceName } = options;
   const underlayAddresses = [underlay.address, underlay.publicIp];
-  const found = kernel.findOverlap({ networks: networksOf(config), ownSubnets: own, deviceName, underlayAddresses });
+  const networks = networksOf(config);
+  const found = kernel.findOverlap({ networks, ownSubnets, deviceName, deviceNames, underlayAddresses });
   if (found !== null) throw found;
 }
 
 /** Device and socket are opened before a lease is taken: where that fails, nobody else has noticed this host. */
 function openForwarding(
   { options, world, log, state, undo, bells }: Context,
-  parts: Pick<ForwardingParts, "kernel" | "config" | "backend" | "underlay">,
+  parts: Pick<ForwardingParts, "kernel" | "backendInput" | "backend">,
 ): Forwarding {
   const planKeeper = parts.kernel.openReconciler({
     deviceName: options.deviceName,
-    networks: networksOf(parts.config),
+    networks: networksOf(parts.backendInput.config),
     onRepair: (kind, what) => log.info({ kind, what }, "repaired"),
     onLinkGone: () => bells.changed.ring(),
+    onHostChange: () => bells.changed.ring(),
     onFault: (error) => {
       log.warn(failure(error), "repair_failed");
       forwarding.distrustKernel();

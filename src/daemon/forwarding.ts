@@ -1,9 +1,8 @@
 // Leases in, plan out, plan applied: device, kernel state, forwarding table and subnet.env, in the order in which packets
 // need them. Never tries again: daemon.ts does, by calling apply() once more.
 import { isDeepStrictEqual } from "node:util";
-import type { Backend, Underlay } from "../backend/backend.js";
+import type { Backend, BackendInput } from "../backend/backend.js";
 import type { Lease } from "../lease/lease.js";
-import type { NetworkConfig } from "../lease/network-config.js";
 import { type SubnetEnvValues, writeSubnetEnv } from "../lease/subnet-env.js";
 import type { Plan } from "../plan/plan.js";
 import type { Logger } from "./log.js";
@@ -22,13 +21,14 @@ export interface ForwardingParts {
   readonly state: DaemonState;
   readonly kernel: Kernel;
   readonly planKeeper: PlanKeeper;
-  readonly config: NetworkConfig;
+  readonly backendInput: BackendInput;
   readonly backend: Backend;
-  readonly underlay: Underlay;
 }
 
 export class Forwarding {
   readonly #parts: ForwardingParts;
+  #backendInput: BackendInput;
+  #backend: Backend;
   #pump: RunningPump | null = null;
   #isStarted = false;
   /** What is in force, to leave alone what did not change. */
@@ -39,16 +39,20 @@ export class Forwarding {
 
   constructor(parts: ForwardingParts) {
     this.#parts = parts;
+    this.#backendInput = parts.backendInput;
+    this.#backend = parts.backend;
   }
 
   /** Opens device and socket, so that a host on which that fails never takes a lease. */
   open(): void {
-    const { world, backend, underlay, options, log, state, kernel } = this.#parts;
-    if (backend.socket === null) return;
+    const { world, options, log, state, kernel, planKeeper } = this.#parts;
+    const { socket, overheadBytes } = this.#backend;
+    if (socket === null) return;
+    planKeeper.freeName(socket.tunName);
     const pump = world.openPump({
-      socket: backend.socket,
-      underlay,
-      overheadBytes: backend.overheadBytes,
+      socket,
+      underlay: this.#backendInput.underlay,
+      overheadBytes,
       offloads: options.offloads,
       naive: options.naive,
       checkInnerSource: options.checkInnerSource,
@@ -56,7 +60,7 @@ export class Forwarding {
     this.#pump = pump;
     state.readCounters = () => pump.counters();
     state.readTunRingFull = () => kernel.transmitDrops(pump.tunIfIndex);
-    log.info({ device: pump.tunName, port: backend.socket.port }, "device_open");
+    log.info({ device: pump.tunName, port: socket.port }, "device_open");
   }
 
   /**
@@ -64,12 +68,14 @@ export class Forwarding {
    * @returns whether anything had to be changed
    */
   async apply(own: Lease, leases: readonly Lease[]): Promise<boolean> {
-    const { state, backend, planKeeper } = this.#parts;
-    const { peers, conflicts } = choosePeers(own, leases, this.#parts);
+    const { state, planKeeper } = this.#parts;
+    this.#noteReach();
+    const { config } = this.#backendInput;
+    const { peers, conflicts } = choosePeers(own, leases, { config, backend: this.#backend });
     this.#noteConflicts(conflicts);
-    const { pumpRoutes, ...kernelPlan } = backend.plan(own, peers);
+    const { pumpRoutes, ...kernelPlan } = this.#backend.plan(own, peers);
     const [link] = kernelPlan.links;
-    const mtuBytes = link?.mtuBytes ?? this.#parts.underlay.mtuBytes;
+    const mtuBytes = link?.mtuBytes ?? this.#backendInput.underlay.mtuBytes;
 
     this.#forgetLostDevice();
     if (this.#pump === null) this.open();
@@ -108,6 +114,15 @@ export class Forwarding {
     this.#parts.state.device = null;
   }
 
+  /** Which peers are on our link may have changed with the host's routes. */
+  #noteReach(): void {
+    const { kernel, world } = this.#parts;
+    const reach = kernel.linkReach(this.#backendInput.underlay.linkIndex);
+    if (isDeepStrictEqual(reach, this.#backendInput.reach)) return;
+    this.#backendInput = { ...this.#backendInput, reach };
+    this.#backend = world.createBackend(this.#backendInput);
+  }
+
   /** Somebody deleted the device: what was in force on it is gone too. */
   #forgetLostDevice(): void {
     const pump = this.#pump;
@@ -124,7 +139,8 @@ export class Forwarding {
 
   /** Written last: who reads it may count on packets flowing. */
   async #writeSubnetEnv(own: Lease, mtuBytes: number): Promise<void> {
-    const { config, options, log } = this.#parts;
+    const { options, log } = this.#parts;
+    const { config } = this.#backendInput;
     const values: SubnetEnvValues = {
       network: config.network,
       subnet: own.subnet,

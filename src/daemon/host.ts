@@ -1,6 +1,7 @@
 // The real world of the daemon: this machine. Nothing here decides; daemon.ts does.
 import { readFileSync } from "node:fs";
 import { loadAddon } from "../addon.js";
+import { linkReach } from "../backend/direct-route.js";
 import { createBackend } from "../backend/registry.js";
 import { Pump } from "../dataplane/pump.js";
 import { HopsackError } from "../errors.js";
@@ -18,6 +19,7 @@ const CAP_NET_ADMIN = 12n;
 export const host: World = {
   clock: systemClock,
   checkPrivileges: () => checkNetAdmin(readFileSync("/proc/self/status", "utf8")),
+  machineId: () => readText("/etc/machine-id") ?? "",
   openKernel,
   openStore,
   createBackend,
@@ -43,11 +45,17 @@ export function forwardingWarnings(hasIpv6: boolean, readSysctl: (name: string) 
     .map((name) => `${name} is 0, so containers on this host reach nobody; switch it on with: sysctl -w ${name}=1`);
 }
 
+/** null: a kernel without the setting has nothing to switch on. */
 function readSetting(name: string): string | null {
+  return readText(`/proc/sys/${name.replaceAll(".", "/")}`);
+}
+
+/** null when there is no such file. */
+function readText(path: string): string | null {
   try {
-    return readFileSync(`/proc/sys/${name.replaceAll(".", "/")}`, "utf8").trim();
+    return readFileSync(path, "utf8").trim();
   } catch {
-    return null; // a kernel without it has nothing to switch on
+    return null;
   }
 }
 
@@ -64,8 +72,9 @@ function openKernel(): Kernel {
       new Reconciler({
         ...options,
         rtnetlink,
-        openMonitor: (groups, onMessages) => new addon.NetlinkMonitor(groups, onMessages),
+        openMonitor: (groups, onMessages, protocol) => new addon.NetlinkMonitor(groups, onMessages, protocol),
       }),
+    linkReach: (linkIndex) => linkReach(rtnetlink.routes(), linkIndex),
     isLinkThere: (ifIndex) => rtnetlink.links().some((link) => link.index === ifIndex),
     transmitDrops: (ifIndex) => rtnetlink.links().find((link) => link.index === ifIndex)?.stats?.txDropped ?? 0,
     close: () => rtnetlink.close(),

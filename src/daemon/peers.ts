@@ -1,10 +1,10 @@
 // Which of the leases in the store this host forwards to. A lease that contradicts another one, or that this mode cannot
 // reach, never disturbs what works: it is left out and said so. Pure.
 import type { Backend } from "../backend/backend.js";
-import { type Lease, leaseKey } from "../lease/lease.js";
+import { isUnicast } from "../backend/subnets.js";
+import { describeLease, type Lease, leaseKey } from "../lease/lease.js";
 import type { NetworkConfig } from "../lease/network-config.js";
 import { overlappingPairs, pairsOverlap } from "../lease/subnet-allocator.js";
-import { parseIpv4 } from "../net/ipv4.js";
 import { covers, formatPrefix } from "../net/prefix.js";
 
 export interface PeerChoice {
@@ -16,7 +16,7 @@ export interface PeerChoice {
 /** What leases are judged by. */
 export interface PeerRules {
   readonly config: Pick<NetworkConfig, "network">;
-  readonly backend: Pick<Backend, "objectionTo">;
+  readonly backend: Pick<Backend, "objectionTo" | "claimOf">;
 }
 
 /** @param leases in the order in which they became known, the own one included or not */
@@ -26,6 +26,7 @@ export function choosePeers(own: Lease, leases: readonly Lease[], rules: PeerRul
   const overlaps = overlappingPairs(others);
   const chosen = new Set<Lease>();
   const holders = new Map<string, Lease>();
+  const claims = new Map<string, Lease>();
   const conflicts: string[] = [];
   for (const lease of others) {
     const { publicIp } = lease.attrs;
@@ -43,6 +44,16 @@ export function choosePeers(own: Lease, leases: readonly Lease[], rules: PeerRul
       }
       chosen.delete(holder); // one host that moved: what it took last is where it is
     }
+    const claim = rules.backend.claimOf(lease);
+    const claimant = claim === null ? undefined : claims.get(claim);
+    if (claim !== null && claimant !== undefined && claimant.attrs.publicIp !== publicIp) {
+      if (claimant.attrs.node === null || claimant.attrs.node !== lease.attrs.node) {
+        conflicts.push(sharedClaim(claim, claimant, lease));
+        continue;
+      }
+      chosen.delete(claimant); // one host that got another address
+    }
+    if (claim !== null) claims.set(claim, lease);
     holders.set(publicIp, lease);
     chosen.add(lease);
   }
@@ -51,20 +62,23 @@ export function choosePeers(own: Lease, leases: readonly Lease[], rules: PeerRul
 
 function objectionTo(lease: Lease, own: Lease, { config, backend }: PeerRules): string | null {
   const { publicIp, backendType } = lease.attrs;
-  const objection = (problem: string, cure: string) => `lease ${describe(lease)} ${problem} and is not used; ${cure}`;
+  const objection = (problem: string, cure: string) =>
+    `lease ${describeLease(lease)} ${problem} and is not used; ${cure}`;
   if (pairsOverlap(lease, own)) return objection(`overlaps this host's ${leaseKey(own)}`, "remove one of the two");
   if (publicIp === own.attrs.publicIp) {
     return objection(`has this host's public IP ${publicIp}`, "give that host another --public-ip");
   }
   if (!isUnicast(publicIp)) return objection(`has ${publicIp} for its public IP`, "correct or remove it");
   if (backendType !== own.attrs.backendType) {
-    return objection(`is of mode ${backendType}, this host's is ${own.attrs.backendType}`, "give both hosts one mode");
+    return objection(
+      `is of mode ${backendType}, this host's is ${own.attrs.backendType}`,
+      "give all hosts one Backend",
+    );
   }
   if (!covers(config.network, lease.subnet)) {
     return objection(`is outside the network ${formatPrefix(config.network)}`, "remove it");
   }
-  const problem = backend.objectionTo(lease);
-  return problem === null ? null : `lease ${describe(lease)} is not used: ${problem}`;
+  return backend.objectionTo(lease);
 }
 
 /** A lease without a node was written by flannel, or stands in etcd: nothing says that two of them are one host. */
@@ -72,20 +86,14 @@ function isSameHost(a: Lease, b: Lease): boolean {
   return a.attrs.node !== null && a.attrs.node === b.attrs.node && a.attrs.publicIp === b.attrs.publicIp;
 }
 
-/** Neither 0.0.0.0/8 nor multicast, reserved or broadcast (224.0.0.0/3). */
-function isUnicast(address: string): boolean {
-  const bits = parseIpv4(address);
-  return bits !== undefined && bits >>> 24 !== 0 && bits >>> 29 !== 7;
-}
-
 function overlap(older: Lease, newer: Lease): string {
-  return `leases ${describe(older)} and ${describe(newer)} overlap; the first, known longer, is used; remove the other`;
+  return `leases ${describeLease(older)} and ${describeLease(newer)} overlap; the first, known longer, is used; remove the other`;
 }
 
 function sharedAddress(older: Lease, newer: Lease): string {
-  return `leases ${describe(older)} and ${describe(newer)} have one public IP ${older.attrs.publicIp}; the first, known longer, is used; give one of the hosts another --public-ip`;
+  return `leases ${describeLease(older)} and ${describeLease(newer)} have one public IP ${older.attrs.publicIp}; the first, known longer, is used; give one of the hosts another --public-ip`;
 }
 
-function describe({ attrs, ...subnets }: Lease): string {
-  return `${leaseKey(subnets)} of ${attrs.node ?? attrs.publicIp}`;
+function sharedClaim(claim: string, older: Lease, newer: Lease): string {
+  return `leases ${describeLease(older)} and ${describeLease(newer)} have one ${claim}; the first, known longer, is used; give one of the hosts another --node-name`;
 }

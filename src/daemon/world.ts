@@ -1,6 +1,7 @@
 // What the daemon needs from the machine, and nothing more: so that the daemon can be run in tests against a kernel and a
 // pump that are not there. The real one is host.ts.
 import type { Backend, BackendInput, Underlay } from "../backend/backend.js";
+import type { LinkReach } from "../backend/direct-route.js";
 import type { Pump, PumpOptions } from "../dataplane/pump.js";
 import type { HopsackError } from "../errors.js";
 import type { OverlapInput } from "../kernel/overlap.js";
@@ -13,6 +14,8 @@ export interface World {
   readonly clock: Clock;
   /** @throws NOT_PERMITTED when this process may not change the network */
   checkPrivileges(): void;
+  /** Text of /etc/machine-id; empty where there is none. */
+  machineId(): string;
   /** @throws ADDON_MISSING, NOT_PERMITTED, KERNEL_REFUSED */
   openKernel(): Kernel;
   openStore(spec: string, options: OpenStoreOptions): Promise<LeaseStore>;
@@ -24,7 +27,7 @@ export interface World {
 }
 
 export type RunningPump = Pick<Pump, "tunName" | "tunIfIndex" | "publish" | "start" | "stop" | "counters">;
-export type PlanKeeper = Pick<Reconciler, "setPlan" | "close">;
+export type PlanKeeper = Pick<Reconciler, "setPlan" | "freeName" | "close">;
 
 /** rtnetlink as the daemon uses it. */
 export interface Kernel {
@@ -32,6 +35,8 @@ export interface Kernel {
   findUnderlay(choice: { readonly iface: string | null; readonly publicIp: string | null }): Underlay;
   findOverlap(input: Omit<OverlapInput, "links" | "addresses" | "routes">): HopsackError | null;
   openReconciler(options: Omit<ReconcilerOptions, "rtnetlink" | "openMonitor">): PlanKeeper;
+  /** Whom this link reaches without a router, as the routes are now. */
+  linkReach(linkIndex: number): LinkReach;
   isLinkThere(ifIndex: number): boolean;
   /** Packets the kernel dropped because the device's transmit queue was full. */
   transmitDrops(ifIndex: number): number;

@@ -5,14 +5,18 @@ import { addressWidth, covers, formatPrefix, type Prefix, parseAddress, parsePre
 import type { InterfaceAddress } from "../netlink/addr.js";
 import type { Link } from "../netlink/link.js";
 import { HOPSACK_ROUTE_PROTOCOL, type Route, RouteType } from "../netlink/route.js";
-import { DEFAULT_METRIC } from "../plan/diff.js";
+import { DEFAULT_METRIC } from "../plan/diff-routes.js";
+import { deviceAlias } from "./device-alias.js";
 
 export interface OverlapInput {
   /** The Network, and the IPv6 Network. */
   readonly networks: readonly Prefix[];
   /** This host's own subnets: its bridges and containers may use them freely. */
   readonly ownSubnets: readonly Prefix[];
+  /** Marks VXLAN devices of ours. */
   readonly deviceName: string;
+  /** Of the mode that is starting. */
+  readonly deviceNames: readonly string[];
   /** The underlay's own address and the published one. */
   readonly underlayAddresses: readonly string[];
   readonly links: readonly Link[];
@@ -47,8 +51,8 @@ function addressOverlap(input: OverlapInput): HopsackError | null {
   for (const { address, prefixLength, linkIndex } of input.addresses) {
     const prefix = hostPrefix(address);
     const network = networkOf(input.networks, prefix);
+    if (network === undefined || isOwnLink(input, linkIndex) || isOwn(input, prefix)) continue;
     const link = linkName(input.links, linkIndex);
-    if (network === undefined || link === input.deviceName || isOwn(input, prefix)) continue;
     const text = `${address}/${prefixLength} dev ${link}`;
     const cure = `remove it (ip address delete ${text}), or choose another Network in the network configuration`;
     return overlap(network, `holds the address ${text} that this host already uses`, cure);
@@ -80,9 +84,15 @@ function isOwn({ ownSubnets }: OverlapInput, prefix: Prefix | undefined): boolea
   return prefix !== undefined && ownSubnets.some((subnet) => covers(subnet, prefix));
 }
 
-function isOurs({ links, deviceName }: OverlapInput, { protocol, nextHops }: Route): boolean {
+function isOurs(input: OverlapInput, { protocol, nextHops }: Route): boolean {
   if (protocol === HOPSACK_ROUTE_PROTOCOL) return true;
-  return nextHops.length > 0 && nextHops.every(({ linkIndex }) => linkName(links, linkIndex) === deviceName);
+  return nextHops.length > 0 && nextHops.every(({ linkIndex }) => isOwnLink(input, linkIndex));
+}
+
+/** Of this mode, or left by another one: the reconciler removes it. */
+function isOwnLink({ links, deviceName, deviceNames }: OverlapInput, linkIndex: number | null): boolean {
+  const link = links.find(({ index }) => index === linkIndex);
+  return link !== undefined && (deviceNames.includes(link.name) || link.alias === deviceAlias(deviceName));
 }
 
 /** A pool-wide blackhole behind our route, as administrators set it against leaks when the overlay is down. */

@@ -2,31 +2,31 @@
 // back what somebody else removes. Touches only what is ours (plan/diff.ts says what that is).
 import type { NativeNetlinkMonitor } from "../addon.js";
 import { HopsackError } from "../errors.js";
-import { overlaps, type Prefix, parsePrefix } from "../net/prefix.js";
-import { parseInterfaceAddressMessage } from "../netlink/addr.js";
+import type { Prefix } from "../net/prefix.js";
 import { type Change, objectOf } from "../netlink/change.js";
-import { parseLink } from "../netlink/link.js";
-import { MessageType, parseMessage } from "../netlink/message.js";
-import { parseRoute, type Route } from "../netlink/route.js";
-import { type Diff, diffPlan } from "../plan/diff.js";
+import { type ActualState, type Diff, diffPlan, findLinks, type Marks } from "../plan/diff.js";
 import type { Plan } from "../plan/plan.js";
-import { MasqueradeTable } from "./nftables.js";
+import { type Concern, concernOf, isAboutTable, type Scope } from "./concerns.js";
+import { deviceAlias } from "./device-alias.js";
+import { MasqueradeTable, tableName } from "./nftables.js";
 import type { Rtnetlink } from "./rtnetlink.js";
 
-/** RTNLGRP_*: links, and addresses and routes of both families. */
-const EVENT_GROUPS = [1, 5, 7, 9, 11];
+/** RTNLGRP_*: links, neighbours, and addresses and routes of both families. */
+const EVENT_GROUPS = [1, 3, 5, 7, 9, 11];
+const NETLINK_NETFILTER = 12;
+const NFNLGRP_NFTABLES = 7;
 /** A change may bring forth another (a link that goes down takes its routes along): so often it is looked again. */
 const ROUNDS_LIMIT = 4;
 /** From an event to the look at the kernel, so that a burst of events is one look. */
 const SHORTEST_PAUSE_MS = 10;
-/** Where another program keeps undoing ours, the pause doubles up to this. */
-const LONGEST_PAUSE_MS = 2000;
+/** Where another program keeps undoing ours, the pause doubles up to this: what is broken is healed within a second. */
+const LONGEST_PAUSE_MS = 640;
 /** After so long without a repair the pause is short again. */
 const QUIET_MS = 10_000;
-/** Without events: nftables sends us none, and events can be lost. */
+/** Without events: they can be lost. */
 const CHECK_INTERVAL_MS = 60_000;
 
-type KernelPlan = Pick<Plan, "links" | "addresses" | "routes" | "masquerades">;
+type KernelPlan = Omit<Plan, "pumpRoutes">;
 
 export type RepairKind = Change["kind"] | "masquerade";
 
@@ -36,41 +36,52 @@ export interface ReconcilerOptions {
   readonly openMonitor: (
     groups: readonly number[],
     onMessages: (messages: Uint8Array[]) => void,
+    protocol?: number,
   ) => NativeNetlinkMonitor;
-  /** Names the nftables table. */
+  /** Names the nftables table, and marks the VXLAN devices. */
   readonly deviceName: string;
   /** Routes with our mark are ours only within these. */
   readonly networks: readonly Prefix[];
-  /** Something was put back (or something stale removed) in the background: `10.244.0.0/16 dev flannel0`. */
+  /** Something was put back (or something stale removed) in the background: `10.244.0.0/16 dev flannel0`, `… and 7 more`. */
   readonly onRepair: (kind: RepairKind, what: string) => void;
-  /** A link of the plan is no longer there; said once, until it is back. */
+  /** A link of the plan is no longer there, and not ours to make; said once, until it is back. */
   readonly onLinkGone: (name: string) => void;
   /** A repair in the background failed; it is tried again at the next event, or within a minute. */
   readonly onFault: (error: unknown) => void;
+  /** Links, addresses or routes that are not ours changed: another plan may be needed. */
+  readonly onHostChange: () => void;
 }
 
 export class Reconciler {
   readonly #options: ReconcilerOptions;
+  readonly #marks: Marks;
   readonly #masquerade: MasqueradeTable;
   #plan: KernelPlan | null = null;
-  #monitor: NativeNetlinkMonitor | null = null;
+  readonly #monitors: NativeNetlinkMonitor[] = [];
   #interval: NodeJS.Timeout | undefined;
   #pause: NodeJS.Timeout | undefined;
   #pauseMs = SHORTEST_PAUSE_MS;
   #repairedAt = Number.NEGATIVE_INFINITY;
-  #ownLinkIndexes: ReadonlySet<number> = new Set();
+  /** What the events since the last look concern. */
+  readonly #concerns = new Set<Concern>();
+  #scope: Scope;
+  #lastIndexes: ReadonlyMap<string, number> = new Map();
   #goneLinks: ReadonlySet<string> = new Set();
   /** Ends when everything begun so far has ended. */
   #work: Promise<unknown> = Promise.resolve();
 
   constructor(options: ReconcilerOptions) {
+    const { networks, deviceName } = options;
     this.#options = options;
-    this.#masquerade = new MasqueradeTable(options.deviceName);
+    this.#marks = { networks, alias: deviceAlias(deviceName) };
+    this.#masquerade = new MasqueradeTable(deviceName);
+    this.#scope = { ownIndexes: new Set(), linkNames: new Set(), linkIndexes: new Set(), networks };
   }
 
   /**
-   * Makes the plan true, and keeps it so until the next plan or close(). Its links must be there.
-   * @throws KERNEL_REFUSED, NOT_PERMITTED, TOOL_MISSING; the plan stays the desired state, part of it may be true
+   * Makes the plan true, and keeps it so until the next plan or close(). Its TUN links and the underlay must be there.
+   * @throws KERNEL_REFUSED, DEVICE_BUSY, PORT_TAKEN, NOT_PERMITTED, TOOL_MISSING; the plan stays the desired state, part of it
+   * may be true
    */
   setPlan(plan: KernelPlan): Promise<void> {
     return this.#serially(async () => {
@@ -94,9 +105,23 @@ export class Reconciler {
     });
   }
 
+  /**
+   * Removes a VXLAN device that a killed run left under this name: a TUN device is to have it.
+   * @throws KERNEL_REFUSED, NOT_PERMITTED
+   */
+  freeName(name: string): void {
+    const { rtnetlink } = this.#options;
+    const leftover = rtnetlink
+      .links()
+      .find((link) => link.name === name && link.kind === "vxlan" && link.alias === this.#marks.alias);
+    if (leftover === undefined) return;
+    const [refused] = rtnetlink.apply([{ kind: "remove-link", linkIndex: leftover.index, linkName: name }]);
+    if (refused !== undefined && refused !== null) throw refused;
+  }
+
   /** Takes back what the plan made; never rejects. What is gone already is no fault. */
   close(): Promise<void> {
-    this.#monitor?.close();
+    for (const monitor of this.#monitors) monitor.close();
     clearInterval(this.#interval);
     clearTimeout(this.#pause);
     return this.#serially(async () => {
@@ -118,9 +143,24 @@ export class Reconciler {
   }
 
   #watch(): void {
-    if (this.#monitor !== null) return;
-    this.#monitor = this.#options.openMonitor(EVENT_GROUPS, (messages) => this.#onEvents(messages));
+    if (this.#monitors.length > 0) return;
+    const { openMonitor, deviceName } = this.#options;
+    this.#monitors.push(
+      openMonitor(EVENT_GROUPS, (messages) => {
+        if (messages.length === 0) this.#notice(["plan", "host"]); // events were lost
+        for (const message of messages) this.#notice(concernOf(message, this.#scope));
+      }),
+    );
     this.#interval = setInterval(() => void this.check(), CHECK_INTERVAL_MS);
+    const table = tableName(deviceName);
+    const onRules = (messages: readonly Uint8Array[]): void => {
+      if (messages.length === 0 || messages.some((message) => isAboutTable(message, table))) this.#notice(["plan"]);
+    };
+    try {
+      this.#monitors.push(openMonitor([NFNLGRP_NFTABLES], onRules, NETLINK_NETFILTER));
+    } catch {
+      // A kernel without nf_tables has no rules of ours to lose.
+    }
   }
 
   #converge(plan: KernelPlan): void {
@@ -137,18 +177,32 @@ export class Reconciler {
   }
 
   #repair(plan: KernelPlan): void {
-    const { onRepair, onFault, onLinkGone, rtnetlink } = this.#options;
-    const { missingLinks, changes } = this.#diff(plan);
-    for (const name of missingLinks) if (!this.#goneLinks.has(name)) onLinkGone(name);
-    this.#goneLinks = new Set(missingLinks);
-    if (changes.length === 0) return;
-    const results = rtnetlink.apply(changes);
-    for (const [index, change] of changes.entries()) {
-      const error = results[index] ?? null;
-      if (error === null) onRepair(change.kind, objectOf(change));
-      else onFault(error);
+    for (let round = 0; round < ROUNDS_LIMIT; round++) {
+      const { missingLinks, changes } = this.#diff(plan);
+      for (const name of missingLinks) if (!this.#goneLinks.has(name)) this.#options.onLinkGone(name);
+      this.#goneLinks = new Set(missingLinks);
+      if (changes.length === 0) return;
+      if (round === 0) this.#slowDown();
+      const results = this.#options.rtnetlink.apply(changes);
+      this.#tellRepairs(changes.filter((_, index) => results[index] === null));
+      const refused = results.find((error) => error !== null);
+      if (refused === undefined || refused === null) continue;
+      this.#options.onFault(refused); // of a thousand refused routes the first one says it all
+      return;
     }
-    this.#slowDown();
+  }
+
+  /** One line for each kind of change, however many peers a device had. */
+  #tellRepairs(changes: readonly Change[]): void {
+    const tally = new Map<RepairKind, { readonly what: string; count: number }>();
+    for (const change of changes) {
+      const entry = tally.get(change.kind) ?? { what: objectOf(change), count: 0 };
+      entry.count++;
+      tally.set(change.kind, entry);
+    }
+    for (const [kind, { what, count }] of tally) {
+      this.#options.onRepair(kind, count === 1 ? what : `${what} and ${count - 1} more`);
+    }
   }
 
   #slowDown(): void {
@@ -159,60 +213,58 @@ export class Reconciler {
   }
 
   #takeBack(plan: KernelPlan): void {
-    const { changes } = this.#diff({ ...plan, addresses: [], routes: [] });
-    const removals = changes.filter(({ kind }) => kind === "remove-address" || kind === "remove-route");
+    const links = plan.links.filter(({ kind }) => kind === "tun");
+    const { changes } = this.#diff({ ...plan, links, addresses: [], routes: [], neighbors: [], fdb: [] });
+    const removals = changes.filter(({ kind }) => kind.startsWith("remove-"));
     // Removing an address can take a route along; then the next removal is refused, and nothing is wrong.
     this.#options.rtnetlink.apply(removals);
   }
 
   #diff(plan: KernelPlan): Diff {
+    const actual = this.#look(plan);
+    return diffPlan(actual, plan, this.#marks);
+  }
+
+  #look(plan: KernelPlan): ActualState {
     const { rtnetlink, networks } = this.#options;
     const links = rtnetlink.links();
-    const names = new Set(plan.links.map(({ name }) => name));
-    this.#ownLinkIndexes = new Set(links.filter(({ name }) => names.has(name)).map(({ index }) => index));
-    return diffPlan({ links, addresses: rtnetlink.addresses(), routes: rtnetlink.routes() }, plan, networks);
+    const found = findLinks({ links, lastIndexes: this.#lastIndexes }, plan);
+    const own = plan.links.map(({ name }) => found.get(name)).filter((link) => link !== undefined);
+    const lastIndexes = new Map(this.#lastIndexes);
+    for (const [name, { index }] of found) lastIndexes.set(name, index);
+    this.#lastIndexes = lastIndexes;
+    this.#scope = {
+      ownIndexes: new Set(own.map(({ index }) => index)),
+      linkNames: new Set(lastIndexes.keys()),
+      linkIndexes: new Set(lastIndexes.values()),
+      networks,
+    };
+    const vxlans = own.filter(({ kind }) => kind === "vxlan");
+    return {
+      links,
+      addresses: rtnetlink.addresses(),
+      routes: rtnetlink.routes(),
+      neighbors: vxlans.flatMap(({ index }) => rtnetlink.neighbors(index)),
+      fdb: vxlans.flatMap(({ index }) => rtnetlink.fdb(index)),
+      lastIndexes,
+    };
   }
 
-  #onEvents(messages: readonly Uint8Array[]): void {
-    if (this.#pause !== undefined) return;
-    const wereLost = messages.length === 0;
-    if (!wereLost && !messages.some((message) => this.#concernsUs(message))) return;
+  #notice(concerns: readonly Concern[]): void {
+    for (const concern of concerns) this.#concerns.add(concern);
+    if (this.#concerns.size === 0 || this.#pause !== undefined) return;
     this.#pause = setTimeout(() => {
       this.#pause = undefined;
-      void this.check();
+      const noticed = new Set(this.#concerns);
+      this.#concerns.clear();
+      if (noticed.has("plan")) void this.check();
+      if (noticed.has("host")) this.#options.onHostChange();
     }, this.#pauseMs);
-  }
-
-  #concernsUs(bytes: Uint8Array): boolean {
-    const message = parseMessage(bytes);
-    if (message === undefined || this.#plan === null) return false;
-    switch (message.type) {
-      case MessageType.newLink:
-      case MessageType.delLink: {
-        const link = parseLink(message.payload);
-        if (link === undefined) return false;
-        return this.#ownLinkIndexes.has(link.index) || this.#plan.links.some(({ name }) => name === link.name);
-      }
-      case MessageType.newAddress:
-      case MessageType.delAddress:
-        return this.#ownLinkIndexes.has(parseInterfaceAddressMessage(message.payload)?.linkIndex ?? 0);
-      default: {
-        const route = parseRoute(message.payload);
-        return route !== undefined && this.#isInNetworks(route);
-      }
-    }
-  }
-
-  #isInNetworks(route: Route): boolean {
-    const prefix = parsePrefix(route.prefix);
-    return (
-      prefix !== undefined && prefix.length > 0 && this.#options.networks.some((network) => overlaps(network, prefix))
-    );
   }
 }
 
 function linkMissing(names: readonly string[]): HopsackError {
-  const message = `the network device ${names.join(" and ")} is not there, and routes are to be set on it; it is made again at the next try`;
+  const message = `the network device ${names.join(" and ")} is not there, and routes are to be set on it; it is looked for again at the next try`;
   return new HopsackError("KERNEL_REFUSED", message, { retryable: true });
 }
 

@@ -8,6 +8,14 @@ import { type Change, encodeChange, objectOf } from "../netlink/change.js";
 import { encodeLinkDump, type Link, parseLink } from "../netlink/link.js";
 import { type Ack, MessageFlag, MessageType, type NetlinkMessage, parseAck, parseMessage } from "../netlink/message.js";
 import {
+  encodeFdbDump,
+  encodeNeighborDump,
+  type FdbEntry,
+  type Neighbor,
+  parseFdbEntry,
+  parseNeighbor,
+} from "../netlink/neigh.js";
+import {
   encodeRouteDump,
   encodeRouteQuery,
   MAIN_TABLE,
@@ -15,6 +23,7 @@ import {
   parseRouteAnswer,
   type Route,
 } from "../netlink/route.js";
+import { explainVxlan } from "./vxlan-refusal.js";
 
 /** A dump is repeated when the table changed under it; after so many times the last one has to do. */
 const DUMP_TRIES = 4;
@@ -22,13 +31,19 @@ const DUMP_TRIES = 4;
 /** What may pass if the same request is made again. */
 const RETRYABLE_ERRNOS = new Set(["EAGAIN", "EBUSY", "EINTR", "ENOBUFS", "ENOMEM", "ETIMEDOUT"]);
 const UNREACHABLE_ERRNOS = new Set(["ENETUNREACH", "EHOSTUNREACH", "ESRCH"]);
-const VERBS = {
+const VERBS: Readonly<Record<Change["kind"], string>> = {
+  "add-link": "add vxlan device",
+  "remove-link": "remove link",
   "set-link": "set link",
   "add-address": "add address",
   "remove-address": "remove address",
   "add-route": "add route",
   "replace-route": "replace route",
   "remove-route": "remove route",
+  "set-neighbor": "set neighbour",
+  "remove-neighbor": "remove neighbour",
+  "set-fdb": "set forwarding entry",
+  "remove-fdb": "remove forwarding entry",
 };
 
 export class Rtnetlink {
@@ -52,6 +67,19 @@ export class Rtnetlink {
   routes(): Route[] {
     const routes = this.#dump("list routes", encodeRouteDump, MessageType.newRoute, parseRoute);
     return routes.filter(({ table }) => table === MAIN_TABLE); // Linux before 4.20 does not filter
+  }
+
+  /** ARP and neighbour discovery entries of one link. */
+  neighbors(linkIndex: number): Neighbor[] {
+    const encode = (sequence: number): Uint8Array => encodeNeighborDump(sequence, linkIndex);
+    return this.#dump("list neighbours", encode, MessageType.newNeighbor, parseNeighbor);
+  }
+
+  /** The forwarding database of one VXLAN device. */
+  fdb(linkIndex: number): FdbEntry[] {
+    const encode = (sequence: number): Uint8Array => encodeFdbDump(sequence, linkIndex);
+    const entries = this.#dump("list forwarding entries", encode, MessageType.newNeighbor, parseFdbEntry);
+    return entries.filter((entry) => entry.linkIndex === linkIndex); // Linux before 5.0 does not filter
   }
 
   /** The route that a packet to `address` takes now, as `ip route get` shows it; null when there is none. */
@@ -84,9 +112,10 @@ export class Rtnetlink {
       const ack = parseAck(message);
       if (ack !== undefined) acks.set(message.sequence, ack);
     }
-    return changes.map((change, index) =>
-      refusal(`${VERBS[change.kind]} ${objectOf(change)}`, acks.get(first + index)),
-    );
+    return changes.map((change, index) => {
+      const error = refusal(`${VERBS[change.kind]} ${objectOf(change)}`, acks.get(first + index));
+      return error && explainVxlan(change, error);
+    });
   }
 
   close(): void {

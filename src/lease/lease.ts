@@ -44,3 +44,8 @@ export function leaseKey(lease: Pick<Lease, "subnet" | "subnetV6">): string {
   const part = (prefix: Prefix): string => formatPrefix(prefix).replace("/", "-");
   return lease.subnetV6 === null ? part(lease.subnet) : `${part(lease.subnet)}&${part(lease.subnetV6)}`;
 }
+
+/** For people: `10.55.30.0-24 of h2`. */
+export function describeLease(lease: Lease): string {
+  return lease.attrs.node === null ? leaseKey(lease) : `${leaseKey(lease)} of ${lease.attrs.node}`;
+}

@@ -1,14 +1,53 @@
 // One change of the kernel's network state as data: made by plan/diff.ts, carried out by kernel/rtnetlink.ts. Pure.
 import { encodeAddressAdd, encodeAddressRemoval } from "./addr.js";
-import { encodeLinkChange, type LinkSettings } from "./link.js";
-import { encodeRouteAdd, encodeRouteRemoval, encodeRouteReplace, type RouteTarget } from "./route.js";
+import {
+  encodeLinkChange,
+  encodeLinkRemoval,
+  encodeVxlanLinkAdd,
+  type LinkSettings,
+  type NewVxlanLink,
+} from "./link.js";
+import {
+  encodeFdbRemoval,
+  encodeFdbSet,
+  encodeNeighborRemoval,
+  encodeNeighborSet,
+  type FdbTarget,
+  type NeighborTarget,
+} from "./neigh.js";
+import {
+  encodeRouteAdd,
+  encodeRouteRemoval,
+  encodeRouteReplace,
+  type RouteRemovalTarget,
+  type RouteTarget,
+} from "./route.js";
 
-export type Change = LinkChange | AddressChange | RouteChange;
+export type Change =
+  | NewLinkChange
+  | LinkRemoval
+  | LinkChange
+  | AddressChange
+  | RouteChange
+  | RouteRemoval
+  | NeighborChange
+  | NeighborRemoval
+  | FdbChange
+  | FdbRemoval;
 
 interface OnLink {
   readonly linkIndex: number;
   /** For people. */
   readonly linkName: string;
+}
+
+export interface NewLinkChange extends NewVxlanLink {
+  readonly kind: "add-link";
+}
+
+/** With all that lies on it. */
+export interface LinkRemoval extends OnLink {
+  readonly kind: "remove-link";
 }
 
 export interface LinkChange extends OnLink, LinkSettings {
@@ -23,12 +62,36 @@ export interface AddressChange extends OnLink {
 
 export interface RouteChange extends OnLink, RouteTarget {
   /** `add-route` fails when another route has the same prefix and metric; `replace-route` takes its place. */
-  readonly kind: "add-route" | "replace-route" | "remove-route";
+  readonly kind: "add-route" | "replace-route";
+}
+
+export interface RouteRemoval extends OnLink, RouteRemovalTarget {
+  readonly kind: "remove-route";
+}
+
+export interface NeighborChange extends OnLink, NeighborTarget {
+  readonly kind: "set-neighbor";
+}
+
+export interface NeighborRemoval extends OnLink, Omit<NeighborTarget, "macAddress"> {
+  readonly kind: "remove-neighbor";
+}
+
+export interface FdbChange extends OnLink, FdbTarget {
+  readonly kind: "set-fdb";
+}
+
+export interface FdbRemoval extends OnLink, Omit<FdbTarget, "endpoint"> {
+  readonly kind: "remove-fdb";
 }
 
 /** The request that makes the change. */
 export function encodeChange(sequence: number, change: Change): Uint8Array {
   switch (change.kind) {
+    case "add-link":
+      return encodeVxlanLinkAdd(sequence, change);
+    case "remove-link":
+      return encodeLinkRemoval(sequence, change.linkIndex);
     case "set-link":
       return encodeLinkChange(sequence, change.linkIndex, change);
     case "add-address":
@@ -41,17 +104,36 @@ export function encodeChange(sequence: number, change: Change): Uint8Array {
       return encodeRouteReplace(sequence, change);
     case "remove-route":
       return encodeRouteRemoval(sequence, change);
+    case "set-neighbor":
+      return encodeNeighborSet(sequence, change);
+    case "remove-neighbor":
+      return encodeNeighborRemoval(sequence, change);
+    case "set-fdb":
+      return encodeFdbSet(sequence, change);
+    case "remove-fdb":
+      return encodeFdbRemoval(sequence, change);
   }
 }
 
 /** What the change is about: `10.244.0.0/16 dev flannel0`. */
 export function objectOf(change: Change): string {
   switch (change.kind) {
+    case "add-link":
+      return `${change.linkName} vni ${change.vxlan.vni} port ${change.vxlan.port}`;
+    case "remove-link":
+      return change.linkName;
     case "set-link":
       return `${change.linkName}${settingsOf(change)}`;
     case "add-address":
     case "remove-address":
+    case "remove-neighbor":
       return `${change.address} dev ${change.linkName}`;
+    case "set-neighbor":
+      return `${change.address} lladdr ${change.macAddress} dev ${change.linkName}`;
+    case "set-fdb":
+      return `${change.macAddress} dst ${change.endpoint} dev ${change.linkName}`;
+    case "remove-fdb":
+      return `${change.macAddress} dev ${change.linkName}`;
     default:
       return `${change.prefix}${change.gateway === null ? "" : ` via ${change.gateway}`} dev ${change.linkName}`;
   }
@@ -62,6 +144,9 @@ function settingsOf(change: LinkSettings): string {
     change.isUp === null ? "" : ` ${change.isUp ? "up" : "down"}`,
     change.mtuBytes === null ? "" : ` mtu ${change.mtuBytes}`,
     change.txQueueLength === null ? "" : ` txqueuelen ${change.txQueueLength}`,
+    change.name === null ? "" : ` name ${change.name}`,
+    change.alias === null ? "" : ` alias ${JSON.stringify(change.alias)}`,
+    change.hardwareAddress === null ? "" : ` address ${change.hardwareAddress}`,
   ];
   return words.join("");
 }

@@ -1,7 +1,9 @@
 // RTM_*LINK messages (linux/if_link.h) ⇄ Link. Pure.
+import { formatMac, parseMac } from "../net/mac.js";
 import {
   AddressFamily,
   type Attribute,
+  encodeAttributes,
   encodeMessage,
   LITTLE_ENDIAN,
   MessageFlag,
@@ -12,6 +14,7 @@ import {
   u32,
   viewOf,
 } from "./message.js";
+import { encodeVxlan, type NewVxlan, parseVxlan, type VxlanParameters } from "./vxlan.js";
 
 /** A network device as the kernel shows it. */
 export interface Link {
@@ -25,6 +28,10 @@ export interface Link {
   readonly isLoopback: boolean;
   /** `tun`, `veth`, `bridge`, `vxlan` …; null for hardware and loopback. */
   readonly kind: string | null;
+  /** Of a VXLAN device. */
+  readonly vxlan: VxlanParameters | null;
+  /** Free text for people and programs (`ip link set … alias`). */
+  readonly alias: string | null;
   /** Hardware address in hex with colons; null when the device has none. */
   readonly hardwareAddress: string | null;
   /** Index of the bridge or bond it belongs to. */
@@ -49,10 +56,31 @@ export interface LinkSettings {
   readonly isUp: boolean | null;
   readonly mtuBytes: number | null;
   readonly txQueueLength: number | null;
+  readonly name: string | null;
+  readonly alias: string | null;
+  readonly hardwareAddress: string | null;
 }
 
-const IFLA = { address: 1, name: 3, mtu: 4, master: 10, txQueueLength: 13, info: 18, stats64: 23 };
-const IFLA_INFO_KIND = 1;
+/** Changes nothing; a base to spread. */
+export const NO_SETTINGS: LinkSettings = {
+  isUp: null,
+  mtuBytes: null,
+  txQueueLength: null,
+  name: null,
+  alias: null,
+  hardwareAddress: null,
+};
+
+/** A VXLAN device that is to be made. The kernel ignores an alias given at this point. */
+export interface NewVxlanLink {
+  readonly linkName: string;
+  readonly mtuBytes: number;
+  readonly hardwareAddress: string;
+  readonly vxlan: NewVxlan;
+}
+
+const IFLA = { address: 1, name: 3, mtu: 4, master: 10, txQueueLength: 13, info: 18, alias: 20, stats64: 23 };
+const IFLA_INFO = { kind: 1, data: 2 };
 const IFF = { up: 0x1, loopback: 0x8, running: 0x40 };
 
 /** ifinfomsg: family, pad, u16 type, i32 index, u32 flags, u32 change mask. */
@@ -73,8 +101,42 @@ export function encodeLinkChange(sequence: number, index: number, settings: Link
   };
   add(IFLA.mtu, settings.mtuBytes);
   add(IFLA.txQueueLength, settings.txQueueLength);
+  if (settings.name !== null) attributes.push({ type: IFLA.name, value: text(settings.name) });
+  if (settings.alias !== null) attributes.push({ type: IFLA.alias, value: text(settings.alias) });
+  if (settings.hardwareAddress !== null) attributes.push(hardwareAddress(settings.hardwareAddress));
   const flags = MessageFlag.request | MessageFlag.ack;
   return encodeMessage({ type: MessageType.setLink, flags, sequence }, linkBody(index, settings.isUp), attributes);
+}
+
+/** Fails with EEXIST when there is a device of that name, or a VXLAN device of that VNI and port. */
+export function encodeVxlanLinkAdd(sequence: number, link: NewVxlanLink): Uint8Array {
+  const info = encodeAttributes([
+    { type: IFLA_INFO.kind, value: text("vxlan") },
+    { type: IFLA_INFO.data, value: encodeVxlan(link.vxlan) },
+  ]);
+  const attributes = [
+    { type: IFLA.name, value: text(link.linkName) },
+    { type: IFLA.mtu, value: u32(link.mtuBytes) },
+    hardwareAddress(link.hardwareAddress),
+    { type: IFLA.info, value: info },
+  ];
+  const flags = MessageFlag.request | MessageFlag.ack | MessageFlag.create | MessageFlag.exclusive;
+  return encodeMessage({ type: MessageType.newLink, flags, sequence }, linkBody(0, null), attributes);
+}
+
+export function encodeLinkRemoval(sequence: number, index: number): Uint8Array {
+  const flags = MessageFlag.request | MessageFlag.ack;
+  return encodeMessage({ type: MessageType.delLink, flags, sequence }, linkBody(index, null), []);
+}
+
+function text(value: string): Uint8Array {
+  return new TextEncoder().encode(`${value}\0`);
+}
+
+function hardwareAddress(mac: string): Attribute {
+  const value = parseMac(mac);
+  if (value === undefined) throw new TypeError(`not a MAC address: ${JSON.stringify(mac)}`);
+  return { type: IFLA.address, value };
 }
 
 function linkBody(index: number, isUp: boolean | null): Uint8Array {
@@ -95,7 +157,9 @@ export function parseLink(payload: Uint8Array): Link | undefined {
   const attributes = parseAttributes(payload.subarray(BODY_BYTES));
   const name = readText(attributes.get(IFLA.name));
   if (name === undefined || name === "") return undefined;
-  const info = attributes.get(IFLA.info);
+  const info = parseAttributes(attributes.get(IFLA.info) ?? new Uint8Array());
+  const kind = readText(info.get(IFLA_INFO.kind)) ?? null;
+  const data = info.get(IFLA_INFO.data);
   return {
     index: view.getInt32(4, LITTLE_ENDIAN),
     name,
@@ -103,7 +167,9 @@ export function parseLink(payload: Uint8Array): Link | undefined {
     isUp: (flags & IFF.up) !== 0,
     isRunning: (flags & IFF.running) !== 0,
     isLoopback: (flags & IFF.loopback) !== 0,
-    kind: (info === undefined ? undefined : readText(parseAttributes(info).get(IFLA_INFO_KIND))) ?? null,
+    kind,
+    vxlan: (kind === "vxlan" && data !== undefined ? parseVxlan(data) : undefined) ?? null,
+    alias: readText(attributes.get(IFLA.alias)) || null,
     hardwareAddress: readHardwareAddress(attributes.get(IFLA.address)),
     masterIndex: readU32(attributes.get(IFLA.master)) ?? null,
     txQueueLength: readU32(attributes.get(IFLA.txQueueLength)) ?? 0,
@@ -113,7 +179,7 @@ export function parseLink(payload: Uint8Array): Link | undefined {
 
 function readHardwareAddress(bytes: Uint8Array | undefined): string | null {
   if (bytes === undefined || bytes.length === 0) return null;
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join(":");
+  return formatMac(bytes);
 }
 
 function readStats(bytes: Uint8Array | undefined): LinkStats | null {

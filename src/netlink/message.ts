@@ -18,6 +18,9 @@ export const MessageType = {
   newRoute: 24,
   delRoute: 25,
   getRoute: 26,
+  newNeighbor: 28,
+  delNeighbor: 29,
+  getNeighbor: 30,
 } as const;
 
 export const MessageFlag = {
@@ -36,8 +39,8 @@ export const MessageFlag = {
   ackAttributes: 0x200,
 } as const;
 
-/** AF_UNSPEC, AF_INET, AF_INET6 */
-export const AddressFamily = { unspecified: 0, inet: 2, inet6: 10 } as const;
+/** AF_UNSPEC, AF_INET, AF_BRIDGE, AF_INET6 */
+export const AddressFamily = { unspecified: 0, inet: 2, bridge: 7, inet6: 10 } as const;
 
 const HEADER_BYTES = 16;
 const ATTRIBUTE_HEADER_BYTES = 4;
@@ -75,18 +78,24 @@ export function encodeMessage(
   attributes: readonly Attribute[],
 ): Uint8Array {
   const attributesAt = HEADER_BYTES + aligned(body.length);
-  const length = attributes.reduce(
-    (sum, { value }) => sum + ATTRIBUTE_HEADER_BYTES + aligned(value.length),
-    attributesAt,
-  );
-  const bytes = new Uint8Array(length);
+  const tail = encodeAttributes(attributes);
+  const bytes = new Uint8Array(attributesAt + tail.length);
   const view = viewOf(bytes);
-  view.setUint32(0, length, LITTLE_ENDIAN);
+  view.setUint32(0, bytes.length, LITTLE_ENDIAN);
   view.setUint16(4, head.type, LITTLE_ENDIAN);
   view.setUint16(6, head.flags, LITTLE_ENDIAN);
   view.setUint32(8, head.sequence, LITTLE_ENDIAN);
   bytes.set(body, HEADER_BYTES);
-  let offset = attributesAt;
+  bytes.set(tail, attributesAt);
+  return bytes;
+}
+
+/** Attributes one after the other, each padded to 4 bytes: the end of a message, or the value of a nested attribute. */
+export function encodeAttributes(attributes: readonly Attribute[]): Uint8Array {
+  const length = attributes.reduce((sum, { value }) => sum + ATTRIBUTE_HEADER_BYTES + aligned(value.length), 0);
+  const bytes = new Uint8Array(length);
+  const view = viewOf(bytes);
+  let offset = 0;
   for (const { type, value } of attributes) {
     view.setUint16(offset, ATTRIBUTE_HEADER_BYTES + value.length, LITTLE_ENDIAN);
     view.setUint16(offset + 2, type, LITTLE_ENDIAN);
@@ -149,6 +158,15 @@ export function u32(value: number): Uint8Array {
 
 export function readU32(bytes: Uint8Array | undefined): number | undefined {
   return bytes === undefined || bytes.length < INT_BYTES ? undefined : viewOf(bytes).getUint32(0, LITTLE_ENDIAN);
+}
+
+/** Ports stand in network order, whatever the machine's. */
+export function u16BigEndian(value: number): Uint8Array {
+  return Uint8Array.of(value >>> 8, value & 0xff);
+}
+
+export function readU16BigEndian(bytes: Uint8Array | undefined): number | undefined {
+  return bytes === undefined || bytes.length < 2 ? undefined : viewOf(bytes).getUint16(0);
 }
 
 /** Text up to the first NUL, or to the end. */

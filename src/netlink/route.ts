@@ -22,6 +22,9 @@ import {
  */
 export const HOPSACK_ROUTE_PROTOCOL = 85;
 
+/** RTPROT_KERNEL: made by the kernel for an address. */
+export const KERNEL_ROUTE_PROTOCOL = 2;
+
 export const MAIN_TABLE = 254;
 
 export const RouteType = { unicast: 1, blackhole: 6, unreachable: 7, prohibit: 8, throw: 9 } as const;
@@ -47,16 +50,24 @@ export interface Route {
   readonly nextHops: readonly NextHop[];
 }
 
-/** What identifies a unicast route of the main table for adding and removing; metric null = the family's default. */
+/** A unicast route of ours in the main table; metric null = the family's default. */
 export interface RouteTarget {
   readonly prefix: string;
   readonly linkIndex: number;
   readonly gateway: string | null;
+  /** The gateway is taken to be on the link, whatever the addresses say. */
+  readonly isOnLink: boolean;
   readonly metric: number | null;
+}
+
+/** What identifies a unicast route of the main table that is to go. */
+export interface RouteRemovalTarget extends Omit<RouteTarget, "isOnLink"> {
+  readonly protocol: number;
 }
 
 const RTA = { destination: 1, link: 4, gateway: 5, metric: 6, preferredSource: 7, multipath: 9, table: 15, via: 18 };
 const RTM_F_CLONED = 0x200;
+const RTNH_F_ONLINK = 0x4;
 
 /** rtmsg: family, destination length, source length, tos, table, protocol, scope, type, u32 flags. */
 const BODY_BYTES = 12;
@@ -84,26 +95,39 @@ export function encodeRouteQuery(sequence: number, address: string): Uint8Array 
 /** Fails with EEXIST when there is a route of that prefix and metric, whoever made it. */
 export function encodeRouteAdd(sequence: number, target: RouteTarget): Uint8Array {
   const flags = MessageFlag.request | MessageFlag.ack | MessageFlag.create | MessageFlag.exclusive;
-  return encodeRoute({ type: MessageType.newRoute, flags, sequence }, target, newScope(target));
+  return encodeRoute({ type: MessageType.newRoute, flags, sequence }, target, ourRoute(target));
 }
 
 /** Takes the place of a route of that prefix and metric, whoever made it. */
 export function encodeRouteReplace(sequence: number, target: RouteTarget): Uint8Array {
   const flags = MessageFlag.request | MessageFlag.ack | MessageFlag.create | MessageFlag.replace;
-  return encodeRoute({ type: MessageType.newRoute, flags, sequence }, target, newScope(target));
+  return encodeRoute({ type: MessageType.newRoute, flags, sequence }, target, ourRoute(target));
 }
 
-/** Removes a route only if it carries our mark. */
-export function encodeRouteRemoval(sequence: number, target: RouteTarget): Uint8Array {
+/** Removes a route only if it has the protocol number. */
+export function encodeRouteRemoval(sequence: number, target: RouteRemovalTarget): Uint8Array {
   const flags = MessageFlag.request | MessageFlag.ack;
-  return encodeRoute({ type: MessageType.delRoute, flags, sequence }, target, RouteScope.nowhere);
+  const head = { type: MessageType.delRoute, flags, sequence };
+  return encodeRoute(head, target, { scope: RouteScope.nowhere, protocol: target.protocol, flags: 0 });
 }
 
-function newScope({ gateway }: RouteTarget): number {
-  return gateway === null ? RouteScope.link : RouteScope.universe;
+/** What else stands in an rtmsg. */
+interface RouteKind {
+  readonly scope: number;
+  readonly protocol: number;
+  readonly flags: number;
 }
 
-function encodeRoute(head: Parameters<typeof encodeMessage>[0], target: RouteTarget, scope: number): Uint8Array {
+function ourRoute({ gateway, isOnLink }: RouteTarget): RouteKind {
+  const scope = gateway === null ? RouteScope.link : RouteScope.universe;
+  return { scope, protocol: HOPSACK_ROUTE_PROTOCOL, flags: isOnLink ? RTNH_F_ONLINK : 0 };
+}
+
+function encodeRoute(
+  head: Parameters<typeof encodeMessage>[0],
+  target: Omit<RouteTarget, "isOnLink">,
+  { scope, protocol, flags }: RouteKind,
+): Uint8Array {
   const { family, bytes, length } = addressAndLength(target.prefix);
   const body = Uint8Array.of(
     familyNumber(family),
@@ -111,10 +135,10 @@ function encodeRoute(head: Parameters<typeof encodeMessage>[0], target: RouteTar
     0,
     0,
     MAIN_TABLE,
-    HOPSACK_ROUTE_PROTOCOL,
+    protocol,
     scope,
     RouteType.unicast,
-    ...u32(0),
+    ...u32(flags),
   );
   const attributes: Attribute[] = [
     { type: RTA.destination, value: bytes },

@@ -1,10 +1,30 @@
 // Desired state as data: what must be true on this host so that the leases' subnets can be reached. Made by
-// backend/*.ts, made true by kernel/ and dataplane/. Addresses and prefixes are canonical text.
+// backend/*.ts, made true by kernel/ and dataplane/. Addresses, prefixes and MACs are canonical text.
 
-export interface LinkPlan {
+/** A device of ours; everything on it is ours. */
+export type LinkPlan = TunLinkPlan | VxlanLinkPlan;
+
+/** Opened by the pump, and gone with it. */
+interface TunLinkPlan {
+  readonly kind: "tun";
   readonly name: string;
   readonly mtuBytes: number;
   readonly txQueueLength: number | null;
+}
+
+/** Made by the kernel's reconciler. */
+export interface VxlanLinkPlan {
+  readonly kind: "vxlan";
+  readonly name: string;
+  readonly mtuBytes: number;
+  readonly macAddress: string;
+  readonly vni: number;
+  readonly port: number;
+  /** Source of the outer packets, and the name of the link that carries them. */
+  readonly localAddress: string;
+  readonly underlay: string;
+  readonly isLearning: boolean;
+  readonly isGroupPolicy: boolean;
 }
 
 interface AddressPlan {
@@ -13,10 +33,27 @@ interface AddressPlan {
   readonly address: string;
 }
 
+/** On a device of ours or on the underlay's link. */
 export interface RoutePlan {
   readonly prefix: string;
   readonly link: string;
   readonly gateway: string | null;
+  /** The gateway is reached on the link although no address says so. */
+  readonly isOnLink: boolean;
+}
+
+/** Whom the kernel need not ask for: the MAC of an address on a device of ours. */
+export interface NeighborPlan {
+  readonly link: string;
+  readonly address: string;
+  readonly macAddress: string;
+}
+
+/** Which host a VXLAN device of ours sends the frames of a MAC to. */
+export interface FdbPlan {
+  readonly link: string;
+  readonly macAddress: string;
+  readonly endpoint: string;
 }
 
 interface Endpoint {
@@ -42,6 +79,11 @@ export interface Plan {
   readonly links: readonly LinkPlan[];
   readonly addresses: readonly AddressPlan[];
   readonly routes: readonly RoutePlan[];
+  readonly neighbors: readonly NeighborPlan[];
+  readonly fdb: readonly FdbPlan[];
   readonly masquerades: readonly MasqueradePlan[];
   readonly pumpRoutes: readonly PumpRoute[];
 }
+
+/** The part that is made true by netlink. */
+export type NetlinkPlan = Pick<Plan, "links" | "addresses" | "routes" | "neighbors" | "fdb">;

@@ -5,7 +5,8 @@ import t from "tap";
 import { loadAddon } from "../../src/addon.js";
 import { errnoOf } from "../../src/errors.js";
 import { Rtnetlink } from "../../src/kernel/rtnetlink.js";
-import type { RouteChange } from "../../src/netlink/change.js";
+import type { Change, RouteChange } from "../../src/netlink/change.js";
+import { NO_SETTINGS } from "../../src/netlink/link.js";
 import { HOPSACK_ROUTE_PROTOCOL, MAIN_TABLE } from "../../src/netlink/route.js";
 import { linkNamed, setUpHost } from "../support/kernel-host.js";
 import { inOwnNamespace, ipJson, run, until } from "../support/netns.js";
@@ -69,17 +70,19 @@ inOwnNamespace(t, import.meta.url, () => {
   t.test("a thousand routes are added, replaced and removed in batches, each answered", async (t) => {
     const rtnetlink = setUpHost(t);
     const { index } = linkNamed(rtnetlink, "uplink");
-    const routes = (kind: RouteChange["kind"], gateway: string): RouteChange[] =>
+    const routes = (kind: RouteChange["kind"] | "remove-route", gateway: string): Change[] =>
       Array.from({ length: 1000 }, (_, i) => ({
         kind,
         prefix: `10.55.${i >> 2}.${(i & 3) * 64}/26`,
         linkIndex: index,
         linkName: "uplink",
         gateway,
+        isOnLink: false,
         metric: null,
+        protocol: HOPSACK_ROUTE_PROTOCOL,
       }));
     const shown = (via: string) => run(`ip route show ${OUR_ROUTES} via ${via}`).split("\n").length - 1;
-    const refused = (changes: RouteChange[]) => rtnetlink.apply(changes).filter((error) => error !== null).length;
+    const refused = (changes: Change[]) => rtnetlink.apply(changes).filter((error) => error !== null).length;
     t.equal(refused(routes("add-route", "10.99.0.2")), 0);
     t.equal(shown("10.99.0.2"), 1000);
     t.equal(rtnetlink.routes().filter(({ protocol }) => protocol === HOPSACK_ROUTE_PROTOCOL).length, 1000);
@@ -93,7 +96,7 @@ inOwnNamespace(t, import.meta.url, () => {
   t.test("a refused change carries the kernel's words and does not keep back the others", async (t) => {
     const rtnetlink = setUpHost(t);
     const { index } = linkNamed(rtnetlink, "uplink");
-    const route = { kind: "add-route", linkIndex: index, linkName: "uplink", metric: null } as const;
+    const route = { kind: "add-route", linkIndex: index, linkName: "uplink", isOnLink: false, metric: null } as const;
     const [good, bad, other, link] = rtnetlink.apply([
       { ...route, prefix: "10.70.0.0/16", gateway: "10.99.0.2" },
       { ...route, prefix: "10.71.0.0/16", gateway: "192.0.2.1" },
@@ -102,9 +105,8 @@ inOwnNamespace(t, import.meta.url, () => {
         kind: "set-link",
         linkIndex: 999_999,
         linkName: "nowhere0",
+        ...NO_SETTINGS,
         isUp: true,
-        mtuBytes: null,
-        txQueueLength: null,
       },
     ]);
     t.equal(good, null);
@@ -121,7 +123,8 @@ inOwnNamespace(t, import.meta.url, () => {
   t.test("without the capability a change is NOT_PERMITTED, and says what to do", async (t) => {
     const probe = `
       const { Rtnetlink } = await import(${JSON.stringify(new URL("../../src/kernel/rtnetlink.ts", import.meta.url).href)});
-      const change = { kind: "set-link", linkIndex: 1, linkName: "lo", isUp: true, mtuBytes: 1400, txQueueLength: null };
+      const settings = { isUp: true, mtuBytes: 1400, txQueueLength: null, name: null, alias: null, hardwareAddress: null };
+      const change = { kind: "set-link", linkIndex: 1, linkName: "lo", ...settings };
       const [error] = new Rtnetlink().apply([change]);
       console.log(error.code, error.message);`;
     const args = ["--bounding-set", "-net_admin", "--inh-caps", "-net_admin"];

@@ -14,15 +14,17 @@ import { setUpHost } from "../support/kernel-host.js";
 import { inOwnNamespace, ipJson, run, until } from "../support/netns.js";
 
 const PLAN: Plan = {
-  links: [{ name: "flannel0", mtuBytes: 1472, txQueueLength: 700 }],
+  links: [{ kind: "tun", name: "flannel0", mtuBytes: 1472, txQueueLength: 700 }],
   addresses: [
     { link: "flannel0", address: "10.55.30.0/32" },
     { link: "flannel0", address: "fd55:0:0:1::/128" },
   ],
   routes: [
-    { prefix: "10.55.0.0/16", link: "flannel0", gateway: null },
-    { prefix: "fd55::/48", link: "flannel0", gateway: null },
+    { prefix: "10.55.0.0/16", link: "flannel0", gateway: null, isOnLink: false },
+    { prefix: "fd55::/48", link: "flannel0", gateway: null, isOnLink: false },
   ],
+  neighbors: [],
+  fdb: [],
   masquerades: [],
   pumpRoutes: [],
 };
@@ -52,12 +54,13 @@ function reconcile(t: Test, rtnetlink: Rtnetlink): Watched {
   const { NetlinkMonitor } = loadAddon();
   const reconciler = new Reconciler({
     rtnetlink,
-    openMonitor: (groups, onMessages) => new NetlinkMonitor(groups, onMessages),
+    openMonitor: (groups, onMessages, protocol) => new NetlinkMonitor(groups, onMessages, protocol),
     deviceName: "flannel0",
     networks: [prefix("10.55.0.0/16"), prefix("fd55::/48")],
     onRepair: (kind: RepairKind, what) => repairs.push(`${kind} ${what}`),
     onLinkGone: (name) => gone.push(name),
     onFault: (error) => faults.push(error),
+    onHostChange: () => {},
   });
   t.teardown(() => reconciler.close());
   return { reconciler, repairs, gone, faults };
@@ -96,9 +99,15 @@ inOwnNamespace(t, import.meta.url, () => {
   t.test("a new plan removes what the old one needed, and nothing else", async (t) => {
     const rtnetlink = setUpHost(t);
     const { reconciler } = reconcile(t, rtnetlink);
-    await reconciler.setPlan({ ...PLAN, routes: [{ prefix: "10.55.1.0/24", link: "uplink", gateway: "10.99.0.2" }] });
+    await reconciler.setPlan({
+      ...PLAN,
+      routes: [{ prefix: "10.55.1.0/24", link: "uplink", gateway: "10.99.0.2", isOnLink: false }],
+    });
     run("ip route add 10.55.2.0/24 dev flannel0"); // somebody's own
-    await reconciler.setPlan({ ...PLAN, routes: [{ prefix: "10.55.1.0/24", link: "uplink", gateway: "10.99.0.3" }] });
+    await reconciler.setPlan({
+      ...PLAN,
+      routes: [{ prefix: "10.55.1.0/24", link: "uplink", gateway: "10.99.0.3", isOnLink: false }],
+    });
     t.match(run("ip route"), `10.55.1.0/24 via 10.99.0.3 dev uplink ${OUR_ROUTES}`);
     await reconciler.setPlan({ ...PLAN, addresses: [{ link: "flannel0", address: "10.55.31.0/32" }] });
     t.notOk(hasRoute("10.55.1.0/24"));

@@ -1,6 +1,7 @@
 // backend/udp: the plan of a host, against flannel's udp backend (addresses, routes, MTU, port).
 import t from "tap";
 import type { BackendInput } from "../../../src/backend/backend.js";
+import { NO_REACH } from "../../../src/backend/direct-route.js";
 import { createUdpBackend } from "../../../src/backend/udp.js";
 import type { Lease, TimedLease } from "../../../src/lease/lease.js";
 import { parseNetworkConfig } from "../../../src/lease/network-config.js";
@@ -14,6 +15,8 @@ function input(config: Record<string, unknown> = {}, changes: Partial<BackendInp
     underlay: { linkName: "eth0", linkIndex: 2, address: "192.168.50.1", publicIp: "192.168.50.1", mtuBytes: 1500 },
     deviceName: "flannel0",
     ipMasq: false,
+    identity: { machineId: "0123456789abcdef0123456789abcdef", nodeName: "h1" },
+    reach: NO_REACH,
     ...changes,
   };
 }
@@ -29,9 +32,11 @@ function routeRows(peers: readonly Lease[], backendInput = input(), own = reserv
 
 t.test("plans what flannel sets up: device, /32 address, one route of the whole Network", async (t) => {
   t.same(createUdpBackend(input()).plan(reservation(1), [reservation(2), reservation(3)]), {
-    links: [{ name: "flannel0", mtuBytes: 1472, txQueueLength: 1000 }],
+    links: [{ kind: "tun", name: "flannel0", mtuBytes: 1472, txQueueLength: 1000 }],
     addresses: [{ link: "flannel0", address: "10.244.1.0/32" }],
-    routes: [{ prefix: "10.244.0.0/16", link: "flannel0", gateway: null }],
+    routes: [{ prefix: "10.244.0.0/16", link: "flannel0", gateway: null, isOnLink: false }],
+    neighbors: [],
+    fdb: [],
     masquerades: [],
     pumpRoutes: [
       { prefix: "10.244.2.0/24", endpoint: { address: "192.168.50.2", port: 8285 }, header: new Uint8Array() },

@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import t, { type Test } from "tap";
 import type { Underlay } from "../../../src/backend/backend.js";
+import { NO_REACH } from "../../../src/backend/direct-route.js";
 import { createBackend } from "../../../src/backend/registry.js";
 import { fetchStatus } from "../../../src/cli/status.js";
 import { systemClock } from "../../../src/daemon/clock.js";
@@ -97,6 +98,7 @@ class Trial {
       clock: { ...systemClock, random: () => 0 },
       checkPrivileges: () => this.#step("privileges", "check privileges"),
       hostWarnings: () => [],
+      machineId: () => "",
       createBackend,
       openStore: async () => this.store,
       openKernel: () => ({
@@ -104,11 +106,13 @@ class Trial {
         findOverlap: () => this.faults.overlap ?? null,
         isLinkThere: (ifIndex) => this.networkLinks.has(ifIndex),
         transmitDrops: () => 0,
+        linkReach: () => NO_REACH,
         openReconciler: (events) => {
           this.events = events;
           return {
             setPlan: async ({ addresses }) =>
               this.#step("setPlan", `plan ${addresses.map((a) => a.address).join(" ")}`),
+            freeName: () => {},
             close: async () => void this.deeds.push("take back plan"),
           };
         },

@@ -4,13 +4,15 @@ import { type Lease, leaseKey } from "../../../src/lease/lease.js";
 import { parseNetworkConfig } from "../../../src/lease/network-config.js";
 import { lease } from "../../support/daemon-fixtures.js";
 
+/** A mode that can reach everybody. */
+const ANY = { objectionTo: () => null, claimOf: () => null };
 const own = lease("10.244.1.0/24", "192.168.50.10", "a");
 const b = lease("10.244.2.0/24", "192.168.50.11", "b");
 const c = lease("10.244.3.0/24", "192.168.50.12", "c");
 
 function peersOf(own: Lease, leases: readonly Lease[], rules: Partial<PeerRules> = {}): PeerChoice {
   const config = parseNetworkConfig('{"Network":"10.244.0.0/16"}', "a test");
-  return choosePeers(own, leases, { config, backend: { objectionTo: () => null }, ...rules });
+  return choosePeers(own, leases, { config, backend: ANY, ...rules });
 }
 
 t.test("every other host is a peer, the own lease is not", async (t) => {
@@ -83,8 +85,26 @@ t.test("what cannot be reached is left out with its reason, the others stay", as
     t.same(peers, [b]);
     t.match(conflicts, [reason]);
   }
-  const backend = { objectionTo: (peer: Lease) => (peer === c ? "it is behind a router; move it" : null) };
-  const { peers, conflicts } = peersOf(own, [b, c], { backend });
-  t.same(peers, [b]);
-  t.same(conflicts, ["lease 10.244.3.0-24 of c is not used: it is behind a router; move it"]);
 });
+
+t.test("a peer that the mode cannot reach is left out with the mode's sentence", async (t) => {
+  const backend = { ...ANY, objectionTo: (peer: Lease) => (peer === b ? "b is far away" : null) };
+  t.same(peersOf(own, [b, c], { backend }), { peers: [c], conflicts: ["b is far away"] });
+});
+
+t.test(
+  "of two hosts with one claim the one known longer is used; one host that got another address is not two",
+  async (t) => {
+    const backend = { ...ANY, claimOf: () => "VtepMAC 02:00:00:00:00:02" };
+    t.same(peersOf(own, [b, c], { backend }), {
+      peers: [b],
+      conflicts: [
+        "leases 10.244.2.0-24 of b and 10.244.3.0-24 of c have one VtepMAC 02:00:00:00:00:02; the first, known longer, is used; give one of the hosts another --node-name",
+      ],
+    });
+    const moved = lease("10.244.9.0/24", "192.168.50.99", "b");
+    t.same(peersOf(own, [b, moved], { backend }), { peers: [moved], conflicts: [] });
+    const dual = lease("10.244.2.0/24", "192.168.50.11", "b", { subnetV6: "fd00:1::/64" });
+    t.same(peersOf(own, [b, dual], { backend }).conflicts, []);
+  },
+);

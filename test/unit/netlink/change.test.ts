@@ -1,20 +1,50 @@
 import t from "tap";
 import { type Change, encodeChange, objectOf } from "../../../src/netlink/change.js";
+import { NO_SETTINGS } from "../../../src/netlink/link.js";
 import { MessageFlag, MessageType, parseMessage } from "../../../src/netlink/message.js";
 
 const link = { linkIndex: 4, linkName: "flannel0" };
-const route = { ...link, prefix: "10.55.0.0/16", gateway: null, metric: null };
+const route = { ...link, prefix: "10.55.0.0/16", gateway: null, isOnLink: false, metric: null };
+const MAC = "02:00:00:00:00:02";
+const VXLAN = {
+  vni: 1,
+  port: 8472,
+  localAddress: "192.168.50.1",
+  underlayIndex: 2,
+  isLearning: false,
+  hasUdpChecksum: true,
+  isGroupPolicy: false,
+};
 const CHANGES: [Change, number, string][] = [
   [
-    { kind: "set-link", ...link, isUp: true, mtuBytes: 1472, txQueueLength: 1000 },
+    { kind: "set-link", ...link, ...NO_SETTINGS, isUp: true, mtuBytes: 1472, txQueueLength: 1000 },
     MessageType.setLink,
     "flannel0 up mtu 1472 txqueuelen 1000",
   ],
+  [{ kind: "set-link", ...link, ...NO_SETTINGS, txQueueLength: 5 }, MessageType.setLink, "flannel0 txqueuelen 5"],
   [
-    { kind: "set-link", ...link, isUp: null, mtuBytes: null, txQueueLength: 5 },
+    { kind: "set-link", ...link, ...NO_SETTINGS, name: "flannel.1", alias: "hopsack x", hardwareAddress: MAC },
     MessageType.setLink,
-    "flannel0 txqueuelen 5",
+    `flannel0 name flannel.1 alias "hopsack x" address ${MAC}`,
   ],
+  [
+    { kind: "add-link", linkName: "flannel.1", mtuBytes: 1450, hardwareAddress: MAC, vxlan: VXLAN },
+    MessageType.newLink,
+    "flannel.1 vni 1 port 8472",
+  ],
+  [{ kind: "remove-link", ...link }, MessageType.delLink, "flannel0"],
+  [
+    { kind: "set-neighbor", ...link, address: "10.55.2.0", macAddress: MAC },
+    MessageType.newNeighbor,
+    `10.55.2.0 lladdr ${MAC} dev flannel0`,
+  ],
+  [{ kind: "remove-neighbor", ...link, address: "10.55.2.0" }, MessageType.delNeighbor, "10.55.2.0 dev flannel0"],
+  [
+    { kind: "set-fdb", ...link, macAddress: MAC, endpoint: "192.168.50.2" },
+    MessageType.newNeighbor,
+    `${MAC} dst 192.168.50.2 dev flannel0`,
+  ],
+  [{ kind: "remove-fdb", ...link, macAddress: MAC }, MessageType.delNeighbor, `${MAC} dev flannel0`],
   [{ kind: "add-address", ...link, address: "10.55.1.0/32" }, MessageType.newAddress, "10.55.1.0/32 dev flannel0"],
   [{ kind: "remove-address", ...link, address: "fd55::/128" }, MessageType.delAddress, "fd55::/128 dev flannel0"],
   [{ kind: "add-route", ...route }, MessageType.newRoute, "10.55.0.0/16 dev flannel0"],
@@ -23,7 +53,7 @@ const CHANGES: [Change, number, string][] = [
     MessageType.newRoute,
     "10.55.0.0/16 via 10.9.0.2 dev flannel0",
   ],
-  [{ kind: "remove-route", ...route }, MessageType.delRoute, "10.55.0.0/16 dev flannel0"],
+  [{ kind: "remove-route", ...route, protocol: 85 }, MessageType.delRoute, "10.55.0.0/16 dev flannel0"],
 ];
 
 t.test("every change is a request that is answered, and has words for people", async (t) => {

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import t from "tap";
-import { encodeLinkChange, encodeLinkDump, parseLink } from "../../../src/netlink/link.js";
+import { encodeLinkChange, encodeLinkDump, NO_SETTINGS, parseLink } from "../../../src/netlink/link.js";
 import {
   type Attribute,
   encodeMessage,
@@ -48,6 +48,8 @@ t.test("a link is read with its kind, address and counters", async (t) => {
     isRunning: true,
     isLoopback: false,
     kind: "tun",
+    vxlan: null,
+    alias: null,
     hardwareAddress: "02:00:00:ab:cd:ef",
     masterIndex: 3,
     txQueueLength: 500,
@@ -64,7 +66,7 @@ t.test("a link is read with its kind, address and counters", async (t) => {
 
 t.test("what a link does not have is null", async (t) => {
   const link = parseLink(payload(1, 0x8, [{ type: NAME, value: text("lo") }]));
-  const absent = { kind: null, hardwareAddress: null, masterIndex: null, stats: null };
+  const absent = { kind: null, vxlan: null, alias: null, hardwareAddress: null, masterIndex: null, stats: null };
   t.match(link, { index: 1, isUp: false, isRunning: false, isLoopback: true, ...absent });
   t.equal(parseLink(payload(1, 0, [])), undefined, "no name, no link");
 });
@@ -81,8 +83,7 @@ t.test("any bytes are a link or undefined, never an exception", async () => {
 });
 
 t.test("a change names only what is to change", async (t) => {
-  const nothing = { isUp: null, mtuBytes: null, txQueueLength: null };
-  const only = parseMessage(encodeLinkChange(5, 9, { ...nothing, mtuBytes: 1400 }));
+  const only = parseMessage(encodeLinkChange(5, 9, { ...NO_SETTINGS, mtuBytes: 1400 }));
   t.match(only, { type: MessageType.setLink, flags: MessageFlag.request | MessageFlag.ack, sequence: 5 });
   const view = viewOf(only?.payload ?? new Uint8Array(16));
   t.strictSame(
@@ -93,7 +94,7 @@ t.test("a change names only what is to change", async (t) => {
   const attributes = parseAttributes(only?.payload.subarray(16) ?? new Uint8Array());
   t.strictSame([...attributes.keys()], [4]);
   t.equal(readU32(attributes.get(4)), 1400);
-  const up = parseMessage(encodeLinkChange(5, 9, { ...nothing, isUp: true }));
+  const up = parseMessage(encodeLinkChange(5, 9, { ...NO_SETTINGS, isUp: true }));
   t.strictSame(up?.payload.slice(8), new Uint8Array([...u32(1), ...u32(1)]));
 });
 

@@ -75,10 +75,10 @@ t.test("the answer to a query is the way of that one address", golden, async (t)
 });
 
 t.test("requests have the bytes that ip sends", golden, async (t) => {
-  const target = { prefix: "10.7.0.0/16", linkIndex: 3, gateway: null, metric: null };
+  const target = { prefix: "10.7.0.0/16", linkIndex: 3, gateway: null, isOnLink: false, metric: null };
   const add = "2c000000180005060500000000000000" + "02100000fe55fd0100000000" + "080001000a070000" + "0800040003000000";
   t.strictSame(encodeRouteAdd(5, target), fromHex(add));
-  const viaV6 = { prefix: "fd55::/48", linkIndex: 3, gateway: "fd00::2", metric: 9 };
+  const viaV6 = { prefix: "fd55::/48", linkIndex: 3, gateway: "fd00::2", isOnLink: false, metric: 9 };
   const message = parseMessage(encodeRouteReplace(6, viaV6));
   t.equal(message?.flags, MessageFlag.request | MessageFlag.ack | MessageFlag.create | MessageFlag.replace);
   t.match(message && parseRoute(message.payload), {
@@ -88,9 +88,9 @@ t.test("requests have the bytes that ip sends", golden, async (t) => {
     metric: 9,
     nextHops: [{ linkIndex: 3, gateway: "fd00::2" }],
   });
-  const removal = parseMessage(encodeRouteRemoval(7, target));
+  const removal = parseMessage(encodeRouteRemoval(7, { ...target, protocol: 3 }));
   t.equal(removal?.type, MessageType.delRoute);
-  t.match(removal && parseRoute(removal.payload), { protocol: HOPSACK_ROUTE_PROTOCOL, scope: 255 });
+  t.match(removal && parseRoute(removal.payload), { protocol: 3, scope: 255 });
   const query = "24000000" + "1a00" + "0500" + "0300000000000000" + "022000000000000000000000" + "080001000a050101";
   t.strictSame(encodeRouteQuery(3, "10.5.1.1"), fromHex(query));
 });

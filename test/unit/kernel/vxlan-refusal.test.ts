@@ -1,0 +1,52 @@
+// kernel/vxlan-refusal: what a kernel that refuses a VXLAN device is understood to say. Real refusals: test/netns/vxlan.test.ts
+import t from "tap";
+import { HopsackError } from "../../../src/errors.js";
+import { explainVxlan } from "../../../src/kernel/vxlan-refusal.js";
+import type { Change } from "../../../src/netlink/change.js";
+import { NO_SETTINGS } from "../../../src/netlink/link.js";
+
+const vxlan = {
+  vni: 1,
+  port: 8472,
+  localAddress: "192.168.50.1",
+  underlayIndex: 2,
+  isLearning: false,
+  hasUdpChecksum: true,
+  isGroupPolicy: false,
+};
+const ADD: Change = {
+  kind: "add-link",
+  linkName: "flannel.1",
+  mtuBytes: 1450,
+  hardwareAddress: "02:00:00:00:00:01",
+  vxlan,
+};
+const UP: Change = { kind: "set-link", linkIndex: 7, linkName: "flannel.1", ...NO_SETTINGS, isUp: true };
+
+function refused(errno: string): HopsackError {
+  const cause = Object.assign(new Error(errno), { code: errno });
+  return new HopsackError("KERNEL_REFUSED", `the kernel refused (${errno})`, { cause });
+}
+
+t.test("a kernel without VXLAN is told apart, with the cure", async (t) => {
+  t.match(explainVxlan(ADD, refused("EOPNOTSUPP")), {
+    code: "KERNEL_REFUSED",
+    message: /^the kernel refused \(EOPNOTSUPP\); this kernel has no VXLAN; load it with: modprobe vxlan/,
+  });
+});
+
+t.test("a taken name or VNI is DEVICE_BUSY, a taken port PORT_TAKEN", async (t) => {
+  t.match(explainVxlan(ADD, refused("EEXIST")), { code: "DEVICE_BUSY", message: /name flannel\.1 or the VNI 1/ });
+  t.match(explainVxlan(UP, refused("EADDRINUSE")), { code: "PORT_TAKEN", message: /Backend\.Port/ });
+});
+
+t.test("any other refusal stays as it is", async (t) => {
+  for (const [change, errno] of [
+    [ADD, "EPERM"],
+    [UP, "EEXIST"],
+    [{ kind: "remove-link", linkIndex: 7, linkName: "flannel.1" }, "EOPNOTSUPP"],
+  ] as const) {
+    const error = refused(errno);
+    t.equal(explainVxlan(change, error), error);
+  }
+});
