@@ -1,9 +1,15 @@
 // Makes the backend that the network configuration names. The only file that knows every mode.
 import { HopsackError } from "../errors.js";
 import type { Backend, BackendInput } from "./backend.js";
+import { createHostGwBackend } from "./host-gw.js";
 import { createUdpBackend } from "./udp.js";
+import { createVxlanBackend } from "./vxlan.js";
 
-const BACKENDS: ReadonlyMap<string, (input: BackendInput) => Backend> = new Map([["udp", createUdpBackend]]);
+const BACKENDS: ReadonlyMap<string, (input: BackendInput) => Backend> = new Map([
+  ["udp", createUdpBackend],
+  ["vxlan", createVxlanBackend],
+  ["host-gw", createHostGwBackend],
+]);
 
 /** @throws BAD_CONFIG for a mode that is not there, or whose options cannot be used */
 export function createBackend(input: BackendInput): Backend {

@@ -1,5 +1,6 @@
 // backend/registry: the mode that the configuration names.
 import t from "tap";
+import { NO_REACH } from "../../../src/backend/direct-route.js";
 import { createBackend } from "../../../src/backend/registry.js";
 import { parseNetworkConfig } from "../../../src/lease/network-config.js";
 
@@ -9,6 +10,8 @@ function create(backend: unknown): ReturnType<typeof createBackend> {
     underlay: { linkName: "eth0", linkIndex: 2, address: "192.168.50.1", publicIp: "192.168.50.1", mtuBytes: 1500 },
     deviceName: "flannel0",
     ipMasq: false,
+    identity: { machineId: "0123456789abcdef0123456789abcdef", nodeName: "h1" },
+    reach: NO_REACH,
   });
 }
 
@@ -20,8 +23,11 @@ t.test("makes the udp backend by default and in any case", async (t) => {
 t.test("refuses unknown modes and a Backend without Type, naming the known ones", async (t) => {
   t.throws(() => create({ Type: "carrier-pigeon" }), {
     code: "BAD_CONFIG",
-    message: 'Backend.Type "carrier-pigeon" is not known; use one of: udp',
+    message: 'Backend.Type "carrier-pigeon" is not known; use one of: udp, vxlan, host-gw',
   });
-  t.throws(() => create({ Port: 1 }), { code: "BAD_CONFIG", message: "Backend has no Type; use one of: udp" });
+  t.throws(() => create({ Port: 1 }), {
+    code: "BAD_CONFIG",
+    message: "Backend has no Type; use one of: udp, vxlan, host-gw",
+  });
   t.throws(() => create({ Type: "constructor" }), { code: "BAD_CONFIG" });
 });

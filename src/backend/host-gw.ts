@@ -1,0 +1,68 @@
+// host-gw: no tunnel and no device. Each peer's subnet is a plain route to that host, which must be on our own link: a router in
+// between would not know the subnet.
+import { HopsackError } from "../errors.js";
+import { describeLease, type Lease } from "../lease/lease.js";
+import type { Plan, RoutePlan } from "../plan/plan.js";
+import type { Backend, BackendInput } from "./backend.js";
+import { isOnLink } from "./direct-route.js";
+import { isUnicast, masquerades, peerSubnets } from "./subnets.js";
+
+const TYPE = "host-gw";
+
+/** @throws BAD_CONFIG for a network with IPv6, BAD_OPTION for a public IP that is not the interface's */
+export function createHostGwBackend(input: BackendInput): Backend {
+  const { underlay } = input;
+  checkInput(input);
+  return {
+    type: TYPE,
+    overheadBytes: 0,
+    deviceNames: [],
+    leaseAttrs: (node) => ({
+      publicIp: underlay.publicIp,
+      publicIpv6: null,
+      backendType: TYPE,
+      backendData: null,
+      backendV6Data: null,
+      node,
+    }),
+    socket: null,
+    objectionTo: (peer) => objectionTo(peer, input),
+    claimOf: () => null,
+    plan: (own, peers): Plan => ({
+      links: [],
+      addresses: [],
+      routes: peerSubnets(input, own, peers)
+        .filter(({ subnet }) => subnet.family === 4)
+        .map(({ prefix, peer }): RoutePlan => {
+          return { prefix, link: underlay.linkName, gateway: peer.attrs.publicIp, isOnLink: false };
+        }),
+      neighbors: [],
+      fdb: [],
+      masquerades: masquerades(input, own),
+      pumpRoutes: [],
+    }),
+  };
+}
+
+function checkInput({ config, underlay }: BackendInput): void {
+  if (config.networkV6 !== null) {
+    const problem = `${TYPE} sends IPv6 to IPv6 addresses of the hosts, and leases have none`;
+    throw new HopsackError("BAD_CONFIG", `${problem}; remove EnableIPv6, or set Backend.Type to vxlan or udp`);
+  }
+  if (underlay.publicIp === underlay.address) return;
+  const problem = `the public IP ${underlay.publicIp} is not the address of ${underlay.linkName} (${underlay.address})`;
+  const cure = "start without --public-ip, or set Backend.Type to vxlan or udp";
+  throw new HopsackError("BAD_OPTION", `${problem}, and ${TYPE} routes to addresses on the link; ${cure}`);
+}
+
+function objectionTo(peer: Lease, { underlay, reach }: BackendInput): string | null {
+  const { publicIp, backendType } = peer.attrs;
+  const problem = (text: string): string => `lease ${describeLease(peer)} is not used: ${text}`;
+  if (backendType !== TYPE) {
+    return problem(`it is for the backend ${backendType}, and this host uses ${TYPE}; give all hosts one Backend`);
+  }
+  if (!isUnicast(publicIp)) return problem(`it has the public IP ${publicIp}, which is no host's; repair or remove it`);
+  if (isOnLink(reach, publicIp)) return null;
+  const cure = "put both hosts on one link, or set Backend.Type to vxlan (with DirectRouting, if you like)";
+  return problem(`it is at ${publicIp}, which is not on the link ${underlay.linkName}, as ${TYPE} needs it; ${cure}`);
+}
