@@ -1,7 +1,7 @@
 // What every mode makes of leases in the same way: the subnets that lie behind the peers, the own device's addresses, the
 // inner MTU, the masquerades. Pure.
 import { HopsackError } from "../errors.js";
-import type { Lease } from "../lease/lease.js";
+import { type Lease, subnetsOf } from "../lease/lease.js";
 import { parseIpv4 } from "../net/ipv4.js";
 import { covers, formatAddress, formatPrefix, overlaps, type Prefix } from "../net/prefix.js";
 import type { Plan } from "../plan/plan.js";
@@ -17,10 +17,6 @@ export interface PeerSubnet {
   readonly subnet: Prefix;
   readonly prefix: string;
   readonly peer: Lease;
-}
-
-export function subnetsOf(lease: Lease): Prefix[] {
-  return lease.subnetV6 === null ? [lease.subnet] : [lease.subnet, lease.subnetV6];
 }
 
 /**

@@ -2,11 +2,11 @@
 // the whole Network into it; the pump finds the host by the inner destination.
 import { HopsackError } from "../errors.js";
 import { field } from "../lease/json-object.js";
-import type { Lease } from "../lease/lease.js";
+import { type Lease, subnetsOf } from "../lease/lease.js";
 import { formatPrefix } from "../net/prefix.js";
 import type { Plan, PumpRoute } from "../plan/plan.js";
 import type { Backend, BackendInput } from "./backend.js";
-import { deviceAddress, innerMtu, isUnicast, masquerades, peerSubnets, subnetsOf } from "./subnets.js";
+import { deviceAddress, innerMtu, masquerades, peerSubnets } from "./subnets.js";
 
 const TYPE = "udp";
 const DEFAULT_PORT = 8285;

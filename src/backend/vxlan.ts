@@ -3,12 +3,12 @@
 // DirectRouting, peers on our own link are reached by a plain route instead.
 import { HopsackError } from "../errors.js";
 import { field, isJsonObject } from "../lease/json-object.js";
-import { describeLease, type Lease } from "../lease/lease.js";
+import { describeLease, type Lease, subnetsOf } from "../lease/lease.js";
 import { formatMac, parseMac } from "../net/mac.js";
 import type { FdbPlan, NeighborPlan, Plan, RoutePlan, VxlanLinkPlan } from "../plan/plan.js";
 import type { Backend, BackendInput } from "./backend.js";
 import { isOnLink } from "./direct-route.js";
-import { baseAddress, deviceAddress, innerMtu, isUnicast, masquerades, peerSubnets, subnetsOf } from "./subnets.js";
+import { baseAddress, deviceAddress, innerMtu, isUnicast, masquerades, peerSubnets } from "./subnets.js";
 import { vtepMac } from "./vtep-mac.js";
 
 const TYPE = "vxlan";

@@ -1,5 +1,7 @@
 // Wakes one waiting loop. Any number of rings before the loop comes to wait count as one, so a thousand changes are one.
 
+import type { Clock } from "./clock.js";
+
 export class Bell {
   #isRung = false;
   #wake: (() => void) | null = null;
@@ -14,6 +16,17 @@ export class Bell {
     signal.throwIfAborted();
     if (!this.#isRung) await this.#next(signal);
     this.#isRung = false;
+  }
+
+  /** Resolves at the next ring or after `delayMs`, whichever is first. */
+  async within(delayMs: number, clock: Pick<Clock, "sleep">, signal: AbortSignal): Promise<void> {
+    const nap = new AbortController();
+    const waking = AbortSignal.any([signal, nap.signal]);
+    try {
+      await Promise.race([clock.sleep(delayMs, waking), this.wait(waking)]);
+    } finally {
+      nap.abort();
+    }
   }
 
   #next(signal: AbortSignal): Promise<void> {

@@ -1,9 +1,11 @@
 // Leases in, plan out, plan applied: device, kernel state, forwarding table and subnet.env, in the order in which packets
 // need them. Never tries again: daemon.ts does, by calling apply() once more.
 import { isDeepStrictEqual } from "node:util";
-import type { Backend, BackendInput } from "../backend/backend.js";
-import type { Lease } from "../lease/lease.js";
+import type { Backend, BackendInput, Underlay } from "../backend/backend.js";
+import type { Lease, LeaseAttrs } from "../lease/lease.js";
+import { type NetworkConfig, networksOf } from "../lease/network-config.js";
 import { type SubnetEnvValues, writeSubnetEnv } from "../lease/subnet-env.js";
+import { formatPrefix, type Prefix } from "../net/prefix.js";
 import type { Plan } from "../plan/plan.js";
 import type { Logger } from "./log.js";
 import type { DaemonOptions } from "./options.js";
@@ -20,15 +22,20 @@ export interface ForwardingParts {
   readonly log: Logger;
   readonly state: DaemonState;
   readonly kernel: Kernel;
-  readonly planKeeper: PlanKeeper;
-  readonly backendInput: BackendInput;
-  readonly backend: Backend;
+  readonly openPlanKeeper: (networks: readonly Prefix[]) => PlanKeeper;
+}
+
+/** What forwarding is made for; may change while the daemon runs. */
+export interface Setting {
+  readonly config: NetworkConfig;
+  readonly underlay: Underlay;
 }
 
 export class Forwarding {
   readonly #parts: ForwardingParts;
   #backendInput: BackendInput;
   #backend: Backend;
+  #planKeeper: PlanKeeper;
   #pump: RunningPump | null = null;
   #isStarted = false;
   /** What is in force, to leave alone what did not change. */
@@ -37,18 +44,66 @@ export class Forwarding {
   #subnetEnv: SubnetEnvValues | null = null;
   #conflicts: readonly string[] = [];
 
-  constructor(parts: ForwardingParts) {
+  /** Changes nothing in the kernel yet. @throws BAD_CONFIG, BAD_OPTION, NETWORK_OVERLAP */
+  constructor(parts: ForwardingParts, setting: Setting, ownSubnets: readonly Prefix[]) {
     this.#parts = parts;
-    this.#backendInput = parts.backendInput;
-    this.#backend = parts.backend;
+    this.#backendInput = this.#inputOf(setting);
+    this.#backend = this.check(setting, ownSubnets);
+    this.#planKeeper = parts.openPlanKeeper(networksOf(setting.config));
+    this.#showSetting();
+  }
+
+  get setting(): Setting {
+    const { config, underlay } = this.#backendInput;
+    return { config, underlay };
+  }
+
+  /** What the own lease tells the others. */
+  leaseAttrs(): LeaseAttrs {
+    return this.#backend.leaseAttrs(this.#parts.options.nodeName);
+  }
+
+  /**
+   * The backend for a setting, if it can be used on this host.
+   * @throws BAD_CONFIG, BAD_OPTION, NETWORK_OVERLAP
+   */
+  check(setting: Setting, ownSubnets: readonly Prefix[]): Backend {
+    const { world, kernel, options } = this.#parts;
+    const { config, underlay } = setting;
+    const backend = world.createBackend(this.#inputOf(setting));
+    const found = kernel.findOverlap({
+      networks: networksOf(config),
+      ownSubnets,
+      deviceName: options.deviceName,
+      deviceNames: backend.deviceNames,
+      underlayAddresses: [underlay.address, underlay.publicIp],
+    });
+    if (found !== null) throw found;
+    return backend;
+  }
+
+  /** Ends what the setting of before needed; the next apply() makes the new one true. Whether it is another one. */
+  async adopt(setting: Setting): Promise<boolean> {
+    const before = this.setting;
+    if (isDeepStrictEqual(before, setting)) return false;
+    this.#backendInput = this.#inputOf(setting);
+    this.#backend = this.#parts.world.createBackend(this.#backendInput);
+    this.closePump();
+    const networks = networksOf(setting.config);
+    if (!isDeepStrictEqual(networks, networksOf(before.config))) {
+      await this.#planKeeper.close();
+      this.#planKeeper = this.#parts.openPlanKeeper(networks);
+    }
+    this.#showSetting();
+    return true;
   }
 
   /** Opens device and socket, so that a host on which that fails never takes a lease. */
   open(): void {
-    const { world, options, log, state, kernel, planKeeper } = this.#parts;
+    const { world, options, log, state, kernel } = this.#parts;
     const { socket, overheadBytes } = this.#backend;
     if (socket === null) return;
-    planKeeper.freeName(socket.tunName);
+    this.#planKeeper.freeName(socket.tunName);
     const pump = world.openPump({
       socket,
       underlay: this.#backendInput.underlay,
@@ -68,7 +123,7 @@ export class Forwarding {
    * @returns whether anything had to be changed
    */
   async apply(own: Lease, leases: readonly Lease[]): Promise<boolean> {
-    const { state, planKeeper } = this.#parts;
+    const { state } = this.#parts;
     this.#noteReach();
     const { config } = this.#backendInput;
     const { peers, conflicts } = choosePeers(own, leases, { config, backend: this.#backend });
@@ -82,7 +137,7 @@ export class Forwarding {
     const isKernelChanged = !isDeepStrictEqual(kernelPlan, this.#kernelPlan);
     if (isKernelChanged) {
       this.#kernelPlan = null;
-      await planKeeper.setPlan(kernelPlan);
+      await this.#planKeeper.setPlan(kernelPlan);
       this.#kernelPlan = kernelPlan;
     }
     const isTableChanged = !isDeepStrictEqual(pumpRoutes, this.#pumpRoutes);
@@ -102,8 +157,13 @@ export class Forwarding {
     this.#kernelPlan = null;
   }
 
+  /** Takes back what the kernel was told. */
+  closePlan(): Promise<void> {
+    return this.#planKeeper.close();
+  }
+
   /** Ends the packet threads; the device goes with them. */
-  close(): void {
+  closePump(): void {
     this.#pump?.stop();
     this.#pump = null;
     this.#isStarted = false;
@@ -128,7 +188,22 @@ export class Forwarding {
     const pump = this.#pump;
     if (pump === null || this.#parts.kernel.isLinkThere(pump.tunIfIndex)) return;
     this.#parts.log.warn({ device: pump.tunName }, "device_lost");
-    this.close();
+    this.closePump();
+  }
+
+  #inputOf({ config, underlay }: Setting): BackendInput {
+    const { options, world, kernel } = this.#parts;
+    const { deviceName, ipMasq, nodeName } = options;
+    const identity = { machineId: world.machineId(), nodeName };
+    return { config, underlay, deviceName, ipMasq, identity, reach: kernel.linkReach(underlay.linkIndex) };
+  }
+
+  #showSetting(): void {
+    const { state } = this.#parts;
+    const { config, underlay } = this.#backendInput;
+    state.underlay = underlay;
+    state.network = networksOf(config).map(formatPrefix).join(", ");
+    state.backendType = this.#backend.type;
   }
 
   #startPump(): void {

@@ -2,7 +2,6 @@
 // daemon.ts's business.
 import { HopsackError } from "../errors.js";
 import type { TimedLease } from "../lease/lease.js";
-import type { LeaseStore } from "../store/lease-store.js";
 import { Backoff } from "./backoff.js";
 import type { Bell } from "./bell.js";
 import type { Clock } from "./clock.js";
@@ -14,7 +13,8 @@ const MAX_SLEEP_MS = 3_600_000;
 
 export interface KeepLeaseInput {
   readonly lease: TimedLease;
-  readonly store: Pick<LeaseStore, "renew">;
+  /** @throws LEASE_LOST when it is no longer ours */
+  renew(held: TimedLease): Promise<TimedLease>;
   readonly renewMarginMinutes: number;
   readonly clock: Clock;
   /** Rung when the lease may be gone: it is renewed at once, which tells. */
@@ -37,7 +37,7 @@ export async function keepLease(input: KeepLeaseInput): Promise<HopsackError> {
     await rest(input, renewalDelay(lease, input.renewMarginMinutes, clock));
     for (;;) {
       try {
-        lease = await input.store.renew(lease);
+        lease = await input.renew(lease);
         break;
       } catch (error) {
         if (error instanceof HopsackError && error.code === "LEASE_LOST") return error;

@@ -1,5 +1,6 @@
 // The flags of hopsackd, and the environment variable each of them can be instead. Flags that flanneld has keep
 // flanneld's names, and its single-dash form (`-iface=eth0`) is understood. Called by cli/hopsackd.ts only.
+import { dirname, join } from "node:path";
 import { Command, CommanderError, Option } from "commander";
 import type { OffloadSwitches } from "../addon.js";
 import { HopsackError } from "../errors.js";
@@ -16,6 +17,8 @@ export interface DaemonOptions {
   readonly iface: string | null;
   readonly publicIp: string | null;
   readonly subnetFile: string;
+  /** Where the leases are kept that are known, for a start while the store is away. */
+  readonly leaseCache: string;
   readonly ipMasq: boolean;
   readonly deviceName: string;
   readonly nodeName: string;
@@ -41,6 +44,8 @@ interface Flag {
   readonly help: string;
 }
 
+const DEFAULT_SUBNET_FILE = "/run/flannel/subnet.env";
+
 const FLAGS = {
   store: {
     name: "store",
@@ -55,6 +60,11 @@ const FLAGS = {
     name: "subnet-file",
     value: "PATH",
     help: "where to write the subnet's environment; it stays after the end, for the next start to take the same subnet (default: /run/flannel/subnet.env)",
+  },
+  leaseCache: {
+    name: "lease-cache",
+    value: "PATH",
+    help: "where to keep the known leases, for a start while the store is away (default: /var/lib/hopsack/known-leases.json, or beside a --subnet-file of another folder)",
   },
   ipMasq: { name: "ip-masq", value: null, help: "masquerade what leaves the overlay network" },
   device: { name: "device", value: "NAME", help: "name of the TUN device (default: flannel0)" },
@@ -158,13 +168,15 @@ export function usageSentence({ message }: CommanderError): string {
 function readOptions(given: Readonly<Record<string, unknown>>, env: NodeJS.ProcessEnv): DaemonOptions {
   const read = <T>(flag: Flag, parser: ValueParser<T>): T | null => readValue(flag, parser, given, env);
   const isOn = (flag: Flag): boolean => read(flag, values.truth) ?? false;
+  const subnetFile = read(FLAGS.subnetFile, values.path) ?? DEFAULT_SUBNET_FILE;
   return {
     store: read(FLAGS.store, values.anyText) ?? "file:/var/lib/hopsack",
     netConfigPath: read(FLAGS.netConfig, values.path),
     backendType: read(FLAGS.backend, values.anyText),
     iface: read(FLAGS.iface, values.anyText),
     publicIp: read(FLAGS.publicIp, values.hostAddress),
-    subnetFile: read(FLAGS.subnetFile, values.path) ?? "/run/flannel/subnet.env",
+    subnetFile,
+    leaseCache: read(FLAGS.leaseCache, values.path) ?? defaultLeaseCache(subnetFile),
     ipMasq: isOn(FLAGS.ipMasq),
     deviceName: read(FLAGS.device, values.deviceName) ?? "flannel0",
     nodeName: nodeName(read(FLAGS.nodeName, values.hostName)),
@@ -183,6 +195,12 @@ function readOptions(given: Readonly<Record<string, unknown>>, env: NodeJS.Proce
     checkInnerSource: !isOn(FLAGS.allowAnyInnerSource),
     logLevel: read(FLAGS.logLevel, values.logLevel) ?? "info",
   };
+}
+
+/** Several daemons on one machine have a subnet file each, and so a cache each. */
+function defaultLeaseCache(subnetFile: string): string {
+  const folder = subnetFile === DEFAULT_SUBNET_FILE ? "/var/lib/hopsack" : dirname(subnetFile);
+  return join(folder, "known-leases.json");
 }
 
 /** The value of one flag, from the command line or else the environment; null when neither has it. */

@@ -49,3 +49,8 @@ export function leaseKey(lease: Pick<Lease, "subnet" | "subnetV6">): string {
 export function describeLease(lease: Lease): string {
   return lease.attrs.node === null ? leaseKey(lease) : `${leaseKey(lease)} of ${lease.attrs.node}`;
 }
+
+/** The IPv4 subnet, and the IPv6 one where there is one. */
+export function subnetsOf({ subnet, subnetV6 }: Pick<Lease, "subnet" | "subnetV6">): Prefix[] {
+  return subnetV6 === null ? [subnet] : [subnet, subnetV6];
+}

@@ -88,6 +88,32 @@ export function parseNetworkConfig(text: string, source: string): NetworkConfig 
   };
 }
 
+/** The configuration as JSON that parseNetworkConfig() reads back to the same. */
+export function formatNetworkConfig(config: NetworkConfig): string {
+  const address = ({ family, base }: Prefix): string => formatAddress(family, base);
+  const { network, subnetMin, subnetMax, networkV6, subnetMinV6, subnetMaxV6 } = config;
+  const hasV6 = networkV6 !== null && subnetMinV6 !== null && subnetMaxV6 !== null;
+  const object = {
+    Network: formatPrefix(network),
+    SubnetLen: config.subnetLen,
+    SubnetMin: address(subnetMin),
+    SubnetMax: address(subnetMax),
+    ...(hasV6 && {
+      EnableIPv6: true,
+      IPv6Network: formatPrefix(networkV6),
+      IPv6SubnetLen: config.subnetLenV6,
+      IPv6SubnetMin: address(subnetMinV6),
+      IPv6SubnetMax: address(subnetMaxV6),
+    }),
+    Backend: { Type: config.backend.type, ...config.backend.options },
+  };
+  return `${JSON.stringify(object, null, 2)}\n`;
+}
+
+export function networksOf({ network, networkV6 }: NetworkConfig): Prefix[] {
+  return networkV6 === null ? [network] : [network, networkV6];
+}
+
 function parseObject(text: string, source: string): JsonObject {
   const cure = `write at least {"Network": "${IPV4.example}"}`;
   let value: unknown;

@@ -8,7 +8,7 @@ import type { AcquireRequest, LeaseStore } from "./lease-store.js";
 import { watchSnapshots } from "./snapshot-watch.js";
 
 export class MemoryState {
-  readonly configText: string;
+  configText: string;
   readonly #leases = new Map<string, Lease>();
   readonly #listeners = new Set<() => void>();
 

@@ -83,7 +83,7 @@ t.test("the keeper renews again and again until the store says that the lease is
   const reason = await keepLease({
     ...quiet,
     lease: leaseUntil(24 * HOUR),
-    store,
+    renew: store.renew,
     renewMarginMinutes: 60,
     clock,
     doubt: new Bell(),
@@ -105,7 +105,7 @@ t.test("a wall clock that is set back or forward does not make a renewal late", 
       if (clock.slept.length === 1) clock.setBy = jump;
     };
     const lease = leaseUntil(24 * HOUR);
-    await keepLease({ ...quiet, lease, store, renewMarginMinutes: 60, clock, doubt: new Bell() });
+    await keepLease({ ...quiet, lease, renew: store.renew, renewMarginMinutes: 60, clock, doubt: new Bell() });
     t.equal(clock.time, jump < 0 ? 23 * HOUR : HOUR);
   }
 });
@@ -117,7 +117,7 @@ t.test("a renewal that fails is tried again with growing, bounded pauses", async
   await keepLease({
     ...quiet,
     lease: leaseUntil(1),
-    store,
+    renew: store.renew,
     renewMarginMinutes: 60,
     clock,
     doubt: new Bell(),
@@ -131,7 +131,14 @@ t.test("a renewal that fails is tried again with growing, bounded pauses", async
 t.test("a doubt makes the keeper ask at once, even for a reservation", async (t) => {
   const doubt = new Bell();
   const store = answering(lost);
-  const kept = keepLease({ ...quiet, lease: leaseUntil(null), store, renewMarginMinutes: 60, clock: stopped, doubt });
+  const kept = keepLease({
+    ...quiet,
+    lease: leaseUntil(null),
+    renew: store.renew,
+    renewMarginMinutes: 60,
+    clock: stopped,
+    doubt,
+  });
   t.equal(store.calls(), 0);
   doubt.ring();
   t.equal(await kept, lost);
@@ -142,7 +149,7 @@ t.test("the keeper ends with its signal", async (t) => {
   const kept = keepLease({
     ...quiet,
     lease: leaseUntil(null),
-    store: answering(),
+    renew: answering().renew,
     renewMarginMinutes: 60,
     clock: stopped,
     doubt: new Bell(),

@@ -76,7 +76,7 @@ t.test("what cannot be reached is left out with its reason, the others stay", as
     [lease("10.244.4.0/24", "192.168.50.14", "x", { backendType: "vxlan" }), /is of mode vxlan, this host's is udp/],
     [lease("10.99.4.0/24", "192.168.50.14", "x"), /is outside the network 10\.244\.0\.0\/16 and is not used/],
     [lease("10.244.0.0/15", "192.168.50.14", "x"), /overlaps this host's/],
-    [lease("10.244.4.0/24", "0.0.0.0", null), /10\.244\.4\.0-24 of 0\.0\.0\.0 has 0\.0\.0\.0 for its public IP/],
+    [lease("10.244.4.0/24", "0.0.0.0", null), /10\.244\.4\.0-24 has 0\.0\.0\.0 for its public IP/],
     [lease("10.244.4.0/24", "239.1.1.1", "x"), /has 239\.1\.1\.1 for its public IP/],
     [lease("10.244.4.0/24", "255.255.255.255", "x"), /has 255\.255\.255\.255 for its public IP/],
   ];

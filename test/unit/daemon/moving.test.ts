@@ -1,0 +1,184 @@
+// What changes while the daemon runs: its own address, the network configuration; and a start while the store is away. Over a
+// real memory store with a kernel and a pump that are not there (test/support/daemon-trial.ts).
+import { existsSync, readFileSync, utimesSync, writeFileSync } from "node:fs";
+import t, { type Test } from "tap";
+import { HopsackError } from "../../../src/errors.js";
+import { leaseKey } from "../../../src/lease/lease.js";
+import type { LeaseStore } from "../../../src/store/lease-store.js";
+import { MemoryState } from "../../../src/store/memory.js";
+import { lease } from "../../support/daemon-fixtures.js";
+import { methods, Trial, UNDERLAY, until } from "../../support/daemon-trial.js";
+
+const peerB = lease("10.244.200.0/24", "192.168.50.11", "b");
+const CONFIG = '{"Network": "10.244.0.0/16", "Backend": {"Type": "udp"}}';
+
+/** A store that a test can take away and give back. */
+function removable(): { isAway: boolean; wrap: (store: LeaseStore) => LeaseStore } {
+  const away = { isAway: false, wrap };
+  function wrap(store: LeaseStore): LeaseStore {
+    const all = methods(store);
+    const gone = (): HopsackError => new HopsackError("STORE_UNAVAILABLE", "the store is gone", { retryable: true });
+    const guarded = <A extends unknown[], R>(call: (...args: A) => Promise<R>) => {
+      return async (...args: A): Promise<R> => {
+        if (away.isAway) throw gone();
+        return call(...args);
+      };
+    };
+    return {
+      ...all,
+      readConfig: guarded(all.readConfig),
+      list: guarded(all.list),
+      acquire: guarded(all.acquire),
+      renew: guarded(all.renew),
+      release: guarded(all.release),
+      watch: async function* (signal, known) {
+        if (away.isAway) throw gone();
+        yield* all.watch(signal, known);
+      },
+    };
+  }
+  return away;
+}
+
+/** A daemon that knows b and has kept it on disk, then gone without a release. */
+async function lifeBefore(t: Test, state = new MemoryState(CONFIG)): Promise<Trial> {
+  state.put(peerB);
+  const trial = new Trial(t, undefined, state);
+  const ended = trial.run("--keep-lease");
+  await trial.logged("ready");
+  await until(
+    "b is kept",
+    () => existsSync(trial.leaseCache) && readFileSync(trial.leaseCache, "utf8").includes("10.244.200.0"),
+  );
+  await until("its own lease too", () => readFileSync(trial.leaseCache, "utf8").includes(leaseKey(trial.own())));
+  trial.stopping.abort("SIGTERM");
+  await ended;
+  return trial;
+}
+
+t.test("another address of the interface is published, and packets go on with it", async (t) => {
+  const trial = new Trial(t);
+  trial.leases.put(peerB);
+  trial.run();
+  await trial.logged("ready");
+  const subnet = leaseKey(trial.own());
+  trial.underlay = { ...UNDERLAY, address: "192.168.50.77", publicIp: "192.168.50.77" };
+  trial.events?.onHostChange();
+  await until("it is published", () => trial.own().attrs.publicIp === "192.168.50.77");
+  t.equal(leaseKey(trial.own()), subnet, "the subnet stays");
+  t.match(await trial.logged("setting_changed"), { publicIp: "192.168.50.77" });
+  t.match(await trial.status(), { underlay: { address: "192.168.50.77" }, peers: [{ node: "b" }], warnings: [] });
+  t.same(trial.deeds.slice(5), ["stop pump", "open pump", trial.deeds[2], "publish 10.244.200.0/24", "start pump"]);
+});
+
+t.test("changes of the host that are none of the underlay change nothing", async (t) => {
+  const trial = new Trial(t);
+  trial.run();
+  await trial.logged("ready");
+  const before = [...trial.deeds];
+  for (let n = 0; n < 20; n++) trial.events?.onHostChange();
+  trial.leases.put(peerB);
+  await until("b is published", () => trial.deeds.at(-1) === "publish 10.244.200.0/24");
+  t.same(trial.deeds.slice(before.length), ["publish 10.244.200.0/24"]);
+});
+
+t.test("with no usable address the last one stays in force, and the status says so", async (t) => {
+  const trial = new Trial(t);
+  trial.run();
+  await trial.logged("ready");
+  const before = [...trial.deeds];
+  trial.underlay = new HopsackError("NO_ADDRESS", "the interface eth0 has no usable IPv4 address");
+  trial.events?.onHostChange();
+  t.match(await trial.logged("trouble"), { topic: "underlay", code: "NO_ADDRESS" });
+  t.match(await trial.status(), { state: "ready", warnings: [/no usable IPv4 address/] });
+  t.same(trial.deeds, before);
+  trial.underlay = UNDERLAY;
+  trial.events?.onHostChange();
+  await trial.logged("trouble_over");
+  t.match(await trial.status(), { warnings: [] });
+});
+
+t.test(
+  "a daemon restarted while the store is away forwards with what it kept, and follows the store when it is back",
+  async (t) => {
+    const state = new MemoryState(CONFIG);
+    const before = await lifeBefore(t, state);
+    const away = removable();
+    away.isAway = true;
+    const trial = new Trial(t, away.wrap, state);
+    const start = performance.now();
+    trial.run("--lease-cache", before.leaseCache);
+    await trial.logged("ready");
+    t.comment(`ready after ${Math.round(performance.now() - start)} ms`);
+    t.ok(trial.deeds.includes("publish 10.244.200.0/24"));
+    t.match(await trial.logged("store_away_using_kept_leases"), { level: "warn" });
+    t.match(await trial.status(), { state: "ready", store: { connected: false }, warnings: ["the store is gone"] });
+    state.put(lease("10.244.201.0/24", "192.168.50.12", "c"));
+    away.isAway = false;
+    await until("c is known", () => trial.deeds.at(-1) === "publish 10.244.200.0/24 10.244.201.0/24");
+    await trial.logged("lease_renewed");
+    t.match(await trial.status(), { store: { connected: true }, warnings: [] });
+    t.equal(state.leases().length, 3, "it has no second lease");
+  },
+);
+
+t.test("what was kept of another store, of another node, or has ended is not used", async (t) => {
+  const before = await lifeBefore(t);
+  const kept = readFileSync(before.leaseCache, "utf8");
+  const useless: [string, string][] = [
+    ["another store's", kept.replace('"store":"memory"', '"store":"file:/elsewhere"')],
+    ["another node's", kept.replaceAll('"node":"a"', '"node":"z"')],
+    ["ended", kept.replaceAll(/"expiresAt":\d+/g, '"expiresAt":1000')],
+    ["of a later version", kept.replace('"version":1', '"version":2')],
+    ["damaged", kept.slice(0, 200)],
+  ];
+  for (const [name, text] of useless) {
+    const away = removable();
+    away.isAway = true;
+    const trial = new Trial(t, away.wrap);
+    writeFileSync(trial.leaseCache, text);
+    trial.run();
+    await trial.logged("trouble");
+    t.match(await trial.status(), { state: "waiting" }, name);
+    if (name === "damaged") t.match(await trial.logged("lease_cache_ignored"), { level: "warn" });
+    trial.stopping.abort("enough");
+    await trial.ended;
+  }
+});
+
+t.test("a clean stop that gives the lease back takes away what was kept", async (t) => {
+  const trial = new Trial(t);
+  const ended = trial.run();
+  await trial.logged("ready");
+  await until("it is kept", () => existsSync(trial.leaseCache));
+  trial.stopping.abort("SIGTERM");
+  await ended;
+  t.notOk(existsSync(trial.leaseCache));
+});
+
+t.test("a store that lost everybody since a moment ago is not taken at its word at the start", async (t) => {
+  const before = await lifeBefore(t);
+  for (const [age, published] of [
+    [0, "publish 10.244.200.0/24"],
+    [3600, "publish "],
+  ] as const) {
+    const trial = new Trial(t);
+    writeFileSync(trial.leaseCache, readFileSync(before.leaseCache));
+    const time = Date.now() / 1000 - age;
+    utimesSync(trial.leaseCache, time, time);
+    trial.run();
+    await trial.logged("ready");
+    t.equal(trial.deeds[3], published, `kept ${age} s ago`);
+  }
+});
+
+t.test("a configuration that cannot be used does not stop a daemon that has kept one", async (t) => {
+  const state = new MemoryState(CONFIG);
+  const before = await lifeBefore(t, state);
+  state.configText = "{oops";
+  const trial = new Trial(t, undefined, state);
+  trial.run("--lease-cache", before.leaseCache);
+  await trial.logged("ready");
+  t.ok(trial.deeds.includes("publish 10.244.200.0/24"));
+  t.match(await trial.status(), { state: "ready", warnings: [/not valid JSON/] });
+});
