@@ -98,10 +98,14 @@ async function start(context: Context, signal: AbortSignal): Promise<RunningDaem
   return daemon;
 }
 
-async function openStore({ options, world, log, undo }: Context): Promise<LeaseStore> {
+async function openStore({ options, world, log, undo, bells }: Context): Promise<LeaseStore> {
   const { leaseTtlSeconds, netConfigPath } = options;
-  const onWarning = (reason: string): void => log.warn({ reason }, "store_warning");
-  const store = await world.openStore(options.store, { leaseTtlSeconds, netConfigPath, onWarning });
+  const store = await world.openStore(options.store, {
+    leaseTtlSeconds,
+    netConfigPath,
+    onWarning: (reason) => log.warn({ reason }, "store_warning"),
+    onConfigChange: () => bells.config.ring(),
+  });
   undo.push("store", () => store.close());
   return store;
 }

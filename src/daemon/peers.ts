@@ -16,7 +16,7 @@ export interface PeerChoice {
 /** What leases are judged by. */
 export interface PeerRules {
   readonly config: Pick<NetworkConfig, "network">;
-  readonly backend: Pick<Backend, "objectionTo" | "claimOf">;
+  readonly backend: Pick<Backend, "type" | "objectionTo" | "claimOf">;
 }
 
 /** @param leases in the order in which they became known, the own one included or not */
@@ -69,11 +69,8 @@ function objectionTo(lease: Lease, own: Lease, { config, backend }: PeerRules): 
     return objection(`has this host's public IP ${publicIp}`, "give that host another --public-ip");
   }
   if (!isUnicast(publicIp)) return objection(`has ${publicIp} for its public IP`, "correct or remove it");
-  if (backendType !== own.attrs.backendType) {
-    return objection(
-      `is of mode ${backendType}, this host's is ${own.attrs.backendType}`,
-      "give all hosts one Backend",
-    );
+  if (backendType !== backend.type) {
+    return objection(`is of mode ${backendType}, this host's is ${backend.type}`, "give all hosts one Backend");
   }
   if (!covers(config.network, lease.subnet)) {
     return objection(`is outside the network ${formatPrefix(config.network)}`, "remove it");

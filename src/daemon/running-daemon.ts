@@ -149,6 +149,7 @@ export class RunningDaemon {
         onRenewed: (lease) => {
           trouble.over();
           this.#noteLease("lease_renewed", lease);
+          bells.changed.ring(); // what is published may be new
         },
         onFailure: (error) => trouble.note(error),
       });

@@ -2,7 +2,7 @@
 // clusters. Ends with an error when no member answers; begun again it goes on from where it was. Used by etcd.ts only.
 import { type Lease, type LeaseEvent, leaseKey } from "../lease/lease.js";
 import type { EtcdClient, KeyEvent, KeyValue, WatchLink } from "./etcd-client.js";
-import { readEntry, subnetsFolder } from "./etcd-entries.js";
+import { configKey, readEntry, subnetsFolder } from "./etcd-entries.js";
 import { byKey, leaseChanges } from "./lease-changes.js";
 import { StandingWarnings } from "./warnings.js";
 
@@ -12,6 +12,7 @@ export interface EtcdWatchOptions {
   /** How long leases that are suddenly all gone stay in force. */
   readonly graceMs: number;
   readonly onWarning: (message: string) => void;
+  readonly onConfigChange: () => void;
   /** Whether this host took the lease through this store: its loss is told at once, the daemon can do something about it. */
   readonly isOwn: (key: string) => boolean;
 }
@@ -45,7 +46,7 @@ export class EtcdWatch {
     for (let isFirst = true; !signal.aborted; isFirst = false) {
       const openedAt = performance.now();
       try {
-        const link = await this.#options.client.openWatch(subnetsFolder(this.#options.prefix));
+        const link = await this.#options.client.openWatch(`${this.#options.prefix}/`);
         await this.#catchUp(link, told);
         const batch = this.#tell(told);
         if (signal.aborted) return;
@@ -159,14 +160,17 @@ export class EtcdWatch {
 
   /** Every event one change; none twice, whatever a member repeats. */
   #apply(events: readonly KeyEvent[], told: Map<string, Lease>): LeaseEvent[] {
+    const { prefix, onConfigChange } = this.#options;
     const since = this.#position?.revision ?? 0;
     const batch: LeaseEvent[] = [];
     for (const { isPut, keyValue } of events) {
       if (keyValue.modRevision <= since) continue;
+      this.#advance(keyValue.modRevision);
+      if (keyValue.key === configKey(prefix)) onConfigChange();
+      if (!keyValue.key.startsWith(subnetsFolder(prefix))) continue;
       if (isPut) this.#put(keyValue, this.#stored);
       else this.#remove(keyValue);
       batch.push(...this.#tellOne(keyValue, told));
-      this.#advance(keyValue.modRevision);
     }
     this.#warnings.update([...this.#faults.values()]);
     return batch;

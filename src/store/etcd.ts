@@ -38,6 +38,7 @@ export interface EtcdStoreOptions {
   readonly netConfigPath: string | null;
   /** Gets one sentence for each entry that is skipped and each listing that is not believed. */
   readonly onWarning?: (message: string) => void;
+  readonly onConfigChange?: () => void;
   /** How long leases stay in force that are suddenly all gone; default a minute: the time in which their hosts come back. */
   readonly graceMs?: number;
 }
@@ -71,6 +72,7 @@ export class EtcdLeaseStore implements LeaseStore {
       prefix: settings.prefix,
       graceMs: options.graceMs ?? GRACE_MS,
       onWarning: options.onWarning ?? (() => undefined),
+      onConfigChange: options.onConfigChange ?? (() => undefined),
       isOwn: (key) => key === this.#ownKey,
     });
   }

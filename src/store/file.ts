@@ -1,7 +1,7 @@
 // The embedded store: a folder on one machine or a shared mount. `config.json` is the network configuration,
 // `subnets/<key>.json` one lease each, `lock` makes read-decide-write one step. People may edit any of it with an editor.
 import { readFile } from "node:fs/promises";
-import { join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { loadAddon } from "../addon.js";
 import { errnoOf, HopsackError } from "../errors.js";
 import { type Lease, type LeaseEvent, leaseKey, type TimedLease } from "../lease/lease.js";
@@ -22,6 +22,7 @@ export interface FileStoreOptions {
   readonly netConfigPath: string | null;
   /** Gets one sentence for each lease file that is skipped. */
   readonly onWarning?: (message: string) => void;
+  readonly onConfigChange?: () => void;
   readonly clock?: Clock;
   readonly tryLockFile?: TryLockFile;
 }
@@ -38,6 +39,7 @@ export class FileLeaseStore implements LeaseStore {
   readonly #clock: Clock;
   readonly #tryLockFile: TryLockFile;
   readonly #onWarning: (message: string) => void;
+  readonly #onConfigChange: () => void;
   readonly #warnings: StandingWarnings;
   readonly #watchWarnings: StandingWarnings;
   readonly #closing = new AbortController();
@@ -53,6 +55,7 @@ export class FileLeaseStore implements LeaseStore {
     this.#clock = options.clock ?? systemClock;
     this.#tryLockFile = options.tryLockFile ?? ((fd) => loadAddon().tryLockFile(fd));
     this.#onWarning = options.onWarning ?? (() => undefined);
+    this.#onConfigChange = options.onConfigChange ?? (() => undefined);
     this.#warnings = new StandingWarnings(this.#onWarning);
     this.#watchWarnings = new StandingWarnings(this.#onWarning);
   }
@@ -128,9 +131,18 @@ export class FileLeaseStore implements LeaseStore {
 
   async #subscribe(onChange: () => void): Promise<() => void> {
     await this.#createFolder();
+    this.#onConfigChange(); // a mount that delivers no events may have hidden a change
     const isLeaseFile = (name: string | null): boolean => name === null || !name.startsWith(".");
     const onWarning = (message: string): void => this.#watchWarnings.update([message]);
-    return watchFolder(this.#leases.path, (name) => isLeaseFile(name) && onChange(), onWarning);
+    const isConfig = (name: string | null): boolean =>
+      (name ?? basename(this.#configPath)) === basename(this.#configPath);
+    const stops = [
+      watchFolder(this.#leases.path, (name) => isLeaseFile(name) && onChange(), onWarning),
+      watchFolder(dirname(this.#configPath), (name) => isConfig(name) && this.#onConfigChange(), onWarning),
+    ];
+    return () => {
+      for (const stop of stops) stop();
+    };
   }
 
   /**

@@ -10,6 +10,8 @@ export interface OpenStoreOptions {
   readonly netConfigPath: string | null;
   /** Gets one sentence for each entry of the store that is skipped. */
   readonly onWarning?: (message: string) => void;
+  /** Called while a watch runs, whenever the network configuration may have changed. */
+  readonly onConfigChange?: () => void;
 }
 
 /** `file:DIR` or `static:FILE`. Touches nothing yet. @throws BAD_OPTION */

@@ -18,6 +18,7 @@ export interface StaticStoreOptions {
   readonly netConfigPath: string | null;
   /** Gets one sentence for each edit that cannot be used. */
   readonly onWarning?: (message: string) => void;
+  readonly onConfigChange?: () => void;
 }
 
 /** For mounts that deliver no inotify events. */
@@ -32,6 +33,7 @@ export class StaticLeaseStore implements LeaseStore {
   readonly description: string;
   readonly #path: string;
   readonly #configPath: string;
+  readonly #onConfigChange: () => void;
   readonly #warnings: StandingWarnings;
   readonly #watchWarnings: StandingWarnings;
   readonly #closing = new AbortController();
@@ -44,6 +46,7 @@ export class StaticLeaseStore implements LeaseStore {
     this.#path = options.path;
     this.#configPath = options.netConfigPath ?? options.path;
     const onWarning = options.onWarning ?? (() => undefined);
+    this.#onConfigChange = options.onConfigChange ?? (() => undefined);
     this.#warnings = new StandingWarnings(onWarning);
     this.#watchWarnings = new StandingWarnings(onWarning);
   }
@@ -89,12 +92,18 @@ export class StaticLeaseStore implements LeaseStore {
     const name = basename(this.#path);
     const source = {
       list: () => this.list(),
-      subscribe: async (onChange: () => void) =>
-        watchFolder(
+      subscribe: async (onChange: () => void) => {
+        this.#onConfigChange(); // a mount that delivers no events may have hidden a change
+        return watchFolder(
           dirname(this.#path),
-          (changed) => (changed ?? name) === name && onChange(),
+          (changed) => {
+            if ((changed ?? name) !== name) return;
+            onChange();
+            this.#onConfigChange();
+          },
           (message) => this.#watchWarnings.update([message]),
-        ),
+        );
+      },
       clock: systemClock,
       relistMs: RELIST_MS,
     };

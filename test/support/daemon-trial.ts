@@ -43,6 +43,8 @@ export class Trial {
   faults: Partial<Record<"privileges" | "pump" | "setPlan" | "publish", Error>> & { overlap?: HopsackError } = {};
   networkLinks = new Set<number>();
   events: Pick<ReconcilerOptions, "onLinkGone" | "onFault" | "onHostChange"> | null = null;
+  /** The store's word that the configuration changed. */
+  configChanged: () => void = () => undefined;
   /** What the host's interfaces offer now. */
   underlay: Underlay | HopsackError = UNDERLAY;
   ended: Promise<unknown> = Promise.resolve();
@@ -115,7 +117,10 @@ export class Trial {
       hostWarnings: () => [],
       machineId: () => "",
       createBackend,
-      openStore: async () => this.store,
+      openStore: async (_spec, { onConfigChange }) => {
+        this.configChanged = onConfigChange ?? (() => undefined);
+        return this.store;
+      },
       openKernel: () => ({
         findUnderlay: () => this.#underlay(),
         findOverlap: () => this.faults.overlap ?? null,

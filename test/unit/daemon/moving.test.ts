@@ -182,3 +182,67 @@ t.test("a configuration that cannot be used does not stop a daemon that has kept
   t.ok(trial.deeds.includes("publish 10.244.200.0/24"));
   t.match(await trial.status(), { state: "ready", warnings: [/not valid JSON/] });
 });
+
+t.test("another mode in the store is taken over without a restart", async (t) => {
+  const trial = new Trial(t);
+  trial.leases.put(peerB);
+  trial.run();
+  await trial.logged("ready");
+  const subnet = leaseKey(trial.own());
+  trial.leases.configText = '{"Network": "10.244.0.0/16", "Backend": {"Type": "udp", "Port": 9000}}';
+  trial.configChanged();
+  await until("the pump runs again", () => trial.deeds.filter((deed) => deed === "start pump").length === 2);
+  t.same(
+    trial.deeds.slice(5).map((deed) => deed.split(" ")[0]),
+    ["stop", "open", "plan", "publish", "start"],
+  );
+  t.equal(leaseKey(trial.own()), subnet);
+
+  trial.leases.configText = '{"Network": "10.244.0.0/16", "Backend": {"Type": "vxlan"}}';
+  trial.configChanged();
+  await until("the lease says so", () => trial.own().attrs.backendType === "vxlan");
+  t.equal(leaseKey(trial.own()), subnet, "in the same subnet");
+  t.match(trial.own().attrs.backendData, { VNI: 1, VtepMAC: /^[0-9a-f:]{17}$/ });
+  await until("the pump ended", () => trial.deeds.at(-2) === "stop pump");
+  t.match(await trial.status(), { backend: "vxlan", peers: [], warnings: [/b is of mode udp, this host's is vxlan/] });
+});
+
+t.test("another network: the host takes a subnet of it and gives up the old one", async (t) => {
+  const trial = new Trial(t);
+  trial.run();
+  await trial.logged("ready");
+  trial.leases.configText = '{"Network": "10.99.0.0/16", "Backend": {"Type": "udp"}}';
+  trial.configChanged();
+  await until("it moved", () => trial.leases.leases().every((lease) => leaseKey(lease).startsWith("10.99.")));
+  await until(
+    "the device too",
+    () => trial.deeds.findLast((deed) => deed.startsWith("plan 10."))?.startsWith("plan 10.99.") === true,
+  );
+  t.ok(trial.deeds.includes("take back plan"), "what lay in the network of before is taken back");
+  t.equal(trial.leases.leases().length, 1);
+  t.match(await trial.logged("lease_lost"), { reason: /does not fit the network configuration any more/ });
+  await until("subnet.env says so", () =>
+    readFileSync(trial.subnetFile, "utf8").includes("FLANNEL_NETWORK=10.99.0.0/16"),
+  );
+});
+
+t.test(
+  "a configuration that cannot be used changes nothing, and the status says why until it is repaired",
+  async (t) => {
+    const trial = new Trial(t);
+    trial.run();
+    await trial.logged("ready");
+    const before = [...trial.deeds];
+    for (const text of ["{oops", '{"Network": "10.244.0.0/16", "Backend": {"Type": "carrier-pigeon"}}']) {
+      trial.leases.configText = text;
+      trial.configChanged();
+      await until("it is reported", () => trial.lines.at(-1)?.event === "trouble");
+      t.match(await trial.status(), { state: "ready", warnings: [/not valid JSON|"carrier-pigeon" is not known/] });
+    }
+    trial.leases.configText = CONFIG;
+    trial.configChanged();
+    await trial.logged("trouble_over");
+    t.match(await trial.status(), { warnings: [] });
+    t.same(trial.deeds, before);
+  },
+);

@@ -5,7 +5,7 @@ import { parseNetworkConfig } from "../../../src/lease/network-config.js";
 import { lease } from "../../support/daemon-fixtures.js";
 
 /** A mode that can reach everybody. */
-const ANY = { objectionTo: () => null, claimOf: () => null };
+const ANY = { type: "udp", objectionTo: () => null, claimOf: () => null };
 const own = lease("10.244.1.0/24", "192.168.50.10", "a");
 const b = lease("10.244.2.0/24", "192.168.50.11", "b");
 const c = lease("10.244.3.0/24", "192.168.50.12", "c");
