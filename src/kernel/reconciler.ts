@@ -62,6 +62,7 @@ export class Reconciler {
   #pause: NodeJS.Timeout | undefined;
   #pauseMs = SHORTEST_PAUSE_MS;
   #repairedAt = Number.NEGATIVE_INFINITY;
+  #lastRepairs: ReadonlySet<string> = new Set();
   /** What the events since the last look concern. */
   readonly #concerns = new Set<Concern>();
   #scope: Scope;
@@ -182,7 +183,7 @@ export class Reconciler {
       for (const name of missingLinks) if (!this.#goneLinks.has(name)) this.#options.onLinkGone(name);
       this.#goneLinks = new Set(missingLinks);
       if (changes.length === 0) return;
-      if (round === 0) this.#slowDown();
+      if (round === 0) this.#slowDown(changes);
       const results = this.#options.rtnetlink.apply(changes);
       this.#tellRepairs(changes.filter((_, index) => results[index] === null));
       const refused = results.find((error) => error !== null);
@@ -194,30 +195,26 @@ export class Reconciler {
 
   /** One line for each kind of change, however many peers a device had. */
   #tellRepairs(changes: readonly Change[]): void {
-    const tally = new Map<RepairKind, { readonly what: string; count: number }>();
-    for (const change of changes) {
-      const entry = tally.get(change.kind) ?? { what: objectOf(change), count: 0 };
-      entry.count++;
-      tally.set(change.kind, entry);
-    }
-    for (const [kind, { what, count }] of tally) {
-      this.#options.onRepair(kind, count === 1 ? what : `${what} and ${count - 1} more`);
+    for (const first of firstOfKinds(changes)) {
+      const others = changes.filter(({ kind }) => kind === first.kind).length - 1;
+      this.#options.onRepair(first.kind, `${objectOf(first)}${others === 0 ? "" : ` and ${others} more`}`);
     }
   }
 
-  #slowDown(): void {
+  /** The same repair over and over is a fight; different ones are only a bad day. */
+  #slowDown(changes: readonly Change[]): void {
     const now = performance.now();
-    const isFight = now - this.#repairedAt < QUIET_MS;
+    const repairs = new Set(firstOfKinds(changes).map((change) => `${change.kind} ${objectOf(change)}`));
+    const isFight = now - this.#repairedAt < QUIET_MS && [...repairs].some((repair) => this.#lastRepairs.has(repair));
     this.#pauseMs = isFight ? Math.min(2 * this.#pauseMs, LONGEST_PAUSE_MS) : SHORTEST_PAUSE_MS;
     this.#repairedAt = now;
+    this.#lastRepairs = repairs;
   }
 
   #takeBack(plan: KernelPlan): void {
     const links = plan.links.filter(({ kind }) => kind === "tun");
     const { changes } = this.#diff({ ...plan, links, addresses: [], routes: [], neighbors: [], fdb: [] });
-    const removals = changes.filter(({ kind }) => kind.startsWith("remove-"));
-    // Removing an address can take a route along; then the next removal is refused, and nothing is wrong.
-    this.#options.rtnetlink.apply(removals);
+    this.#options.rtnetlink.apply(changes.filter(({ kind }) => kind.startsWith("remove-")));
   }
 
   #diff(plan: KernelPlan): Diff {
@@ -261,6 +258,13 @@ export class Reconciler {
       if (noticed.has("host")) this.#options.onHostChange();
     }, this.#pauseMs);
   }
+}
+
+/** What a list of changes is about, in a few of them. */
+function firstOfKinds(changes: readonly Change[]): Change[] {
+  const firsts = new Map<Change["kind"], Change>();
+  for (const change of changes) if (!firsts.has(change.kind)) firsts.set(change.kind, change);
+  return [...firsts.values()];
 }
 
 function linkMissing(names: readonly string[]): HopsackError {

@@ -30,6 +30,8 @@ const DUMP_TRIES = 4;
 
 /** What may pass if the same request is made again. */
 const RETRYABLE_ERRNOS = new Set(["EAGAIN", "EBUSY", "EINTR", "ENOBUFS", "ENOMEM", "ETIMEDOUT"]);
+/** What is to be removed is not there: it went with its link, or somebody was faster. */
+const GONE_ERRNOS = new Set(["EADDRNOTAVAIL", "ENODEV", "ENOENT", "ESRCH"]);
 const UNREACHABLE_ERRNOS = new Set(["ENETUNREACH", "EHOSTUNREACH", "ESRCH"]);
 const VERBS: Readonly<Record<Change["kind"], string>> = {
   "add-link": "add vxlan device",
@@ -100,7 +102,7 @@ export class Rtnetlink {
   }
 
   /**
-   * Makes the changes in their order; a refused one does not keep back the others.
+   * Makes the changes in their order; a refused one does not keep back the others. Removing what is gone already succeeds.
    * @returns for each change null, or why the kernel refused it: KERNEL_REFUSED or NOT_PERMITTED
    * @throws KERNEL_REFUSED (retryable) when the kernel's answers were lost: some changes may be made
    */
@@ -114,7 +116,8 @@ export class Rtnetlink {
     }
     return changes.map((change, index) => {
       const error = refusal(`${VERBS[change.kind]} ${objectOf(change)}`, acks.get(first + index));
-      return error && explainVxlan(change, error);
+      if (error === null || isDone(change, error)) return null;
+      return explainVxlan(change, error);
     });
   }
 
@@ -162,6 +165,10 @@ export class Rtnetlink {
     this.#sequence = (this.#sequence + 1) >>> 0;
     return this.#sequence;
   }
+}
+
+function isDone({ kind }: Change, { cause }: HopsackError): boolean {
+  return kind.startsWith("remove-") && GONE_ERRNOS.has(errnoOf(cause) ?? "");
 }
 
 /** null when the request succeeded. The `cause` carries the errno name as `code`. */

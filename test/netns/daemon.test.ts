@@ -7,16 +7,7 @@
 // What goes wrong at the start must be one sentence with a code, a non-zero exit, and nothing left behind.
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import {
-  chmodSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from "node:fs";
+import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { request } from "node:http";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
@@ -34,57 +25,9 @@ import {
   UNHOOKED,
 } from "../support/hopsackd.js";
 import { inOwnNamespace, ipJson, run, until } from "../support/netns.js";
+import { Place } from "../support/place.js";
 
-const CONFIG = '{"Network": "10.244.0.0/16", "Backend": {"Type": "udp"}}';
 const RSS_LIMIT_KB = 90_000;
-
-/** A store folder and private paths for every host, removed after the test. */
-class Place {
-  readonly folder = mkdtempSync("/run/hopsack-test-");
-  readonly store = join(this.folder, "store");
-
-  constructor(t: Test, config: string = CONFIG) {
-    mkdirSync(this.store);
-    writeFileSync(join(this.store, "config.json"), config);
-    t.teardown(() => rmSync(this.folder, { recursive: true }));
-  }
-
-  subnetFile(host: Host): string {
-    return join(this.folder, host.name, "subnet.env");
-  }
-
-  socket(host: Host): string {
-    return join(this.folder, host.name, "hopsackd.sock");
-  }
-
-  flags(host: Host, ...more: readonly string[]): string[] {
-    const own = [
-      "--node-name",
-      host.name,
-      "--subnet-file",
-      this.subnetFile(host),
-      "--status-socket",
-      this.socket(host),
-    ];
-    return ["--store", `file:${this.store}`, "--iface", "eth0", ...own, ...more];
-  }
-
-  start(t: Test, host: Host, ...more: readonly string[]): Daemon {
-    const daemon = new Daemon(host, this.flags(host, ...more));
-    t.teardown(() => daemon.stop());
-    return daemon;
-  }
-
-  leases(): string[] {
-    const folder = join(this.store, "subnets");
-    return existsSync(folder) ? readdirSync(folder).filter((name) => !name.startsWith(".")) : [];
-  }
-
-  /** `10.244.7.0/24` as subnet.env gives it: 10.244.7.1. */
-  firstAddress(host: Host): string {
-    return /^FLANNEL_SUBNET=(.*)\/24$/m.exec(readFileSync(this.subnetFile(host), "utf8"))?.[1] ?? "none";
-  }
-}
 
 /** The host's first pod address on a bridge, so that there is somebody to ping. */
 function makePods(place: Place, host: Host): string {

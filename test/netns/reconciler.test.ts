@@ -249,7 +249,7 @@ inOwnNamespace(t, import.meta.url, () => {
     );
     run("nft flush ruleset");
     run("nft add table inet other");
-    await reconciler.check();
+    await until("the flush is noticed", () => repairs.length > 0, 1000);
     t.equal(run("nft list table inet hopsack-flannel0"), rules);
     t.strictSame(repairs, ["masquerade the masquerade rules"]);
     await reconciler.setPlan(PLAN);

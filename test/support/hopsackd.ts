@@ -38,13 +38,13 @@ export function makeBridge(): void {
   run("ip link set br0 up");
 }
 
-/** A namespace with eth0 on the bridge; IPv6 off, so that nothing changes in it by itself. */
-export async function makeHost(name: string, address: string): Promise<Host> {
+/** A namespace with eth0 on a bridge; IPv6 off, so that nothing changes in it by itself. */
+export async function makeHost(name: string, address: string, bridge = "br0"): Promise<Host> {
   run(`ip netns add ${name}`);
   const settings = "echo 1 >/proc/sys/net/ipv6/conf/all/disable_ipv6; echo 1 >/proc/sys/net/ipv4/ip_forward";
   execFileSync("ip", ["netns", "exec", name, "sh", "-c", settings]);
   run(`ip link add v-${name} type veth peer name eth0 netns ${name}`);
-  run(`ip link set v-${name} master br0 up`);
+  run(`ip link set v-${name} master ${bridge} up`);
   run(`ip -n ${name} link set lo up`);
   run(`ip -n ${name} addr add ${address}/24 dev eth0`);
   run(`ip -n ${name} link set eth0 up`);

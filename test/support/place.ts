@@ -1,0 +1,62 @@
+// Where the daemons of one test keep what is theirs: a store they share, and private paths for every host.
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import type { Test } from "tap";
+import { Daemon, type Host } from "./hopsackd.js";
+
+const CONFIG = '{"Network": "10.244.0.0/16", "Backend": {"Type": "udp"}}';
+
+/** A store folder and private paths for every host, removed after the test. */
+export class Place {
+  readonly folder = mkdtempSync("/run/hopsack-test-");
+  readonly store = join(this.folder, "store");
+
+  constructor(t: Test, config: string = CONFIG) {
+    mkdirSync(this.store);
+    writeFileSync(join(this.store, "config.json"), config);
+    t.teardown(() => rmSync(this.folder, { recursive: true }));
+  }
+
+  subnetFile(host: Host): string {
+    return join(this.folder, host.name, "subnet.env");
+  }
+
+  socket(host: Host): string {
+    return join(this.folder, host.name, "hopsackd.sock");
+  }
+
+  flags(host: Host, ...more: readonly string[]): string[] {
+    const own = [
+      "--node-name",
+      host.name,
+      "--subnet-file",
+      this.subnetFile(host),
+      "--status-socket",
+      this.socket(host),
+    ];
+    return ["--store", `file:${this.store}`, "--iface", "eth0", ...own, ...more];
+  }
+
+  start(t: Test, host: Host, ...more: readonly string[]): Daemon {
+    const daemon = new Daemon(host, this.flags(host, ...more));
+    t.teardown(() => daemon.stop());
+    return daemon;
+  }
+
+  /** Makes the host take this subnet, as one it had before. */
+  reserve(host: Host, subnet: string): void {
+    mkdirSync(join(this.folder, host.name), { recursive: true });
+    const lines = ["FLANNEL_NETWORK=10.244.0.0/16", `FLANNEL_SUBNET=${subnet.replace("0/24", "1/24")}`];
+    writeFileSync(this.subnetFile(host), [...lines, "FLANNEL_MTU=1450", "FLANNEL_IPMASQ=false", ""].join("\n"));
+  }
+
+  leases(): string[] {
+    const folder = join(this.store, "subnets");
+    return existsSync(folder) ? readdirSync(folder).filter((name) => !name.startsWith(".")) : [];
+  }
+
+  /** `10.244.7.0/24` as subnet.env gives it: 10.244.7.1. */
+  firstAddress(host: Host): string {
+    return /^FLANNEL_SUBNET=(.*)\/24$/m.exec(readFileSync(this.subnetFile(host), "utf8"))?.[1] ?? "none";
+  }
+}
