@@ -4,7 +4,7 @@
 import { HopsackError } from "../errors.js";
 import { field, isJsonObject } from "../lease/json-object.js";
 import { describeLease, type Lease, subnetsOf } from "../lease/lease.js";
-import { formatMac, parseMac } from "../net/mac.js";
+import { parseMac } from "../net/mac.js";
 import type { FdbPlan, NeighborPlan, Plan, RoutePlan, VxlanLinkPlan } from "../plan/plan.js";
 import type { Backend, BackendInput } from "./backend.js";
 import { isOnLink } from "./direct-route.js";
@@ -130,8 +130,9 @@ function objectionTo(peer: Lease, { vni }: VxlanOptions, ownMac: string): string
 function peerMac({ attrs: { backendData } }: Lease): string | null {
   const text = isJsonObject(backendData) ? field(backendData, "VtepMAC") : undefined;
   const octets = typeof text === "string" ? parseMac(text) : undefined;
-  if (octets === undefined || ((octets[0] ?? 0) & 1) === 1 || octets.every((octet) => octet === 0)) return null;
-  return formatMac(octets);
+  if (typeof text !== "string" || octets === undefined) return null;
+  const isMulticast = ((octets[0] ?? 0) & 1) === 1;
+  return isMulticast || octets.every((octet) => octet === 0) ? null : text.toLowerCase();
 }
 
 /** A flannel host with IPv6 has a second device over an IPv6 underlay, which this host cannot reach. */

@@ -136,6 +136,7 @@ function openForwarding(context: Context, kernel: Kernel, setting: Setting, ownS
       onRepair: (kind, what) => log.info({ kind, what }, "repaired"),
       onLinkGone: () => bells.changed.ring(),
       onHostChange: () => {
+        forwarding.distrustReach();
         bells.host.ring();
         bells.changed.ring();
       },

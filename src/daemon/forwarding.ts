@@ -36,6 +36,7 @@ export class Forwarding {
   #backendInput: BackendInput;
   #backend: Backend;
   #planKeeper: PlanKeeper;
+  #isReachKnown = true;
   #pump: RunningPump | null = null;
   #isStarted = false;
   /** What is in force, to leave alone what did not change. */
@@ -152,6 +153,11 @@ export class Forwarding {
     return isKernelChanged || isTableChanged;
   }
 
+  /** Routes of this host changed: the next apply() asks which peers are on our link. */
+  distrustReach(): void {
+    this.#isReachKnown = false;
+  }
+
   /** The kernel does not hold what it was told: the next apply() tells it again. */
   distrustKernel(): void {
     this.#kernelPlan = null;
@@ -174,10 +180,11 @@ export class Forwarding {
     this.#parts.state.device = null;
   }
 
-  /** Which peers are on our link may have changed with the host's routes. */
   #noteReach(): void {
+    if (this.#isReachKnown) return;
     const { kernel, world } = this.#parts;
     const reach = kernel.linkReach(this.#backendInput.underlay.linkIndex);
+    this.#isReachKnown = true;
     if (isDeepStrictEqual(reach, this.#backendInput.reach)) return;
     this.#backendInput = { ...this.#backendInput, reach };
     this.#backend = world.createBackend(this.#backendInput);

@@ -176,8 +176,10 @@ export class RunningDaemon {
     const trouble = this.#trouble("forwarding");
     for (;;) {
       await bells.changed.wait(signal);
+      const startedAt = performance.now();
       const isChanged = await trouble.persist(signal, isOutside, () => this.#apply());
-      if (isChanged) log.info({ peers: state.peers.length }, "forwarding_updated");
+      const milliseconds = Math.round(performance.now() - startedAt);
+      if (isChanged) log.info({ peers: state.peers.length, milliseconds }, "forwarding_updated");
       await world.clock.sleep(APPLY_PAUSE_MS, signal);
     }
   }

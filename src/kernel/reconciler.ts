@@ -1,5 +1,6 @@
 // Makes a Plan true in Linux and keeps it true: applies the difference at once, then watches the kernel's events and puts
 // back what somebody else removes. Touches only what is ours (plan/diff.ts says what that is).
+import { isDeepStrictEqual } from "node:util";
 import type { NativeNetlinkMonitor } from "../addon.js";
 import { HopsackError } from "../errors.js";
 import type { Prefix } from "../net/prefix.js";
@@ -52,6 +53,12 @@ export interface ReconcilerOptions {
   readonly onHostChange: () => void;
 }
 
+/** The kernel's state at the last look, as far as it matters for a plan with these links. */
+interface Seen {
+  readonly planned: Plan["links"];
+  readonly actual: Omit<ActualState, "lastIndexes">;
+}
+
 export class Reconciler {
   readonly #options: ReconcilerOptions;
   readonly #marks: Marks;
@@ -66,6 +73,8 @@ export class Reconciler {
   /** What the events since the last look concern. */
   readonly #concerns = new Set<Concern>();
   #scope: Scope;
+  /** null: something happened since. A change of one peer need not look at a thousand others again. */
+  #seen: Seen | null = null;
   #lastIndexes: ReadonlyMap<string, number> = new Map();
   #goneLinks: ReadonlySet<string> = new Set();
   /** Ends when everything begun so far has ended. */
@@ -97,6 +106,7 @@ export class Reconciler {
   check(): Promise<void> {
     return this.#serially(async () => {
       if (this.#plan === null) return;
+      this.#seen = null;
       try {
         this.#repair(this.#plan);
         if (await this.#masquerade.repair()) this.#options.onRepair("masquerade", "the masquerade rules");
@@ -128,6 +138,7 @@ export class Reconciler {
     return this.#serially(async () => {
       const plan = this.#plan;
       this.#plan = null;
+      this.#seen = null;
       try {
         if (plan !== null) this.#takeBack(plan);
         await this.#masquerade.remove();
@@ -170,8 +181,9 @@ export class Reconciler {
       const { missingLinks, changes } = this.#diff(plan);
       if (missingLinks.length > 0) throw linkMissing(missingLinks);
       if (changes.length === 0) return;
-      const refused = this.#options.rtnetlink.apply(changes).find((error) => error !== null);
+      const refused = this.#apply(changes).find((error) => error !== null);
       if (refused !== undefined) throw refused;
+      if (!changes.some(bringsForthMore)) return;
       pending = changes;
     }
     throw notKept(pending);
@@ -184,7 +196,7 @@ export class Reconciler {
       this.#goneLinks = new Set(missingLinks);
       if (changes.length === 0) return;
       if (round === 0) this.#slowDown(changes);
-      const results = this.#options.rtnetlink.apply(changes);
+      const results = this.#apply(changes);
       this.#tellRepairs(changes.filter((_, index) => results[index] === null));
       const refused = results.find((error) => error !== null);
       if (refused === undefined || refused === null) continue;
@@ -214,41 +226,50 @@ export class Reconciler {
   #takeBack(plan: KernelPlan): void {
     const links = plan.links.filter(({ kind }) => kind === "tun");
     const { changes } = this.#diff({ ...plan, links, addresses: [], routes: [], neighbors: [], fdb: [] });
-    this.#options.rtnetlink.apply(changes.filter(({ kind }) => kind.startsWith("remove-")));
+    this.#apply(changes.filter(({ kind }) => kind.startsWith("remove-")));
   }
 
   #diff(plan: KernelPlan): Diff {
-    const actual = this.#look(plan);
-    return diffPlan(actual, plan, this.#marks);
+    const { networks } = this.#options;
+    if (this.#seen === null || !isDeepStrictEqual(this.#seen.planned, plan.links)) this.#seen = this.#look(plan);
+    const { actual } = this.#seen;
+    const found = findLinks({ links: actual.links, lastIndexes: this.#lastIndexes }, plan);
+    const indexes = new Map([...found].map(([name, { index }]) => [name, index]));
+    this.#lastIndexes = new Map([...this.#lastIndexes, ...indexes]);
+    this.#scope = {
+      ownIndexes: new Set(plan.links.map(({ name }) => indexes.get(name)).filter((index) => index !== undefined)),
+      linkNames: new Set(this.#lastIndexes.keys()),
+      linkIndexes: new Set(this.#lastIndexes.values()),
+      networks,
+    };
+    return diffPlan({ ...actual, lastIndexes: this.#lastIndexes }, plan, this.#marks);
   }
 
-  #look(plan: KernelPlan): ActualState {
-    const { rtnetlink, networks } = this.#options;
+  #look(plan: KernelPlan): Seen {
+    const { rtnetlink } = this.#options;
     const links = rtnetlink.links();
     const found = findLinks({ links, lastIndexes: this.#lastIndexes }, plan);
     const own = plan.links.map(({ name }) => found.get(name)).filter((link) => link !== undefined);
-    const lastIndexes = new Map(this.#lastIndexes);
-    for (const [name, { index }] of found) lastIndexes.set(name, index);
-    this.#lastIndexes = lastIndexes;
-    this.#scope = {
-      ownIndexes: new Set(own.map(({ index }) => index)),
-      linkNames: new Set(lastIndexes.keys()),
-      linkIndexes: new Set(lastIndexes.values()),
-      networks,
-    };
     const vxlans = own.filter(({ kind }) => kind === "vxlan");
-    return {
+    const actual = {
       links,
       addresses: rtnetlink.addresses(),
       routes: rtnetlink.routes(),
       neighbors: vxlans.flatMap(({ index }) => rtnetlink.neighbors(index)),
       fdb: vxlans.flatMap(({ index }) => rtnetlink.fdb(index)),
-      lastIndexes,
     };
+    return { planned: plan.links, actual };
+  }
+
+  /** For each change null, or why it was refused. */
+  #apply(changes: readonly Change[]): (HopsackError | null)[] {
+    this.#seen = null;
+    return this.#options.rtnetlink.apply(changes);
   }
 
   #notice(concerns: readonly Concern[]): void {
     for (const concern of concerns) this.#concerns.add(concern);
+    if (this.#concerns.has("plan")) this.#seen = null;
     if (this.#concerns.size === 0 || this.#pause !== undefined) return;
     this.#pause = setTimeout(() => {
       this.#pause = undefined;
@@ -258,6 +279,11 @@ export class Reconciler {
       if (noticed.has("host")) this.#options.onHostChange();
     }, this.#pauseMs);
   }
+}
+
+/** What lies on a link depends on it and on its addresses; anything else is done when the kernel says so. */
+function bringsForthMore({ kind }: Change): boolean {
+  return kind.endsWith("-link") || kind.endsWith("-address");
 }
 
 /** What a list of changes is about, in a few of them. */

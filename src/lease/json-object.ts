@@ -10,5 +10,6 @@ export function isJsonObject(value: unknown): value is JsonObject {
 /** The value under `name`, whatever the case of the key; of several spellings the last one counts, as in Go. */
 export function field(object: JsonObject, name: string): unknown {
   const wanted = name.toLowerCase();
-  return Object.entries(object).findLast(([key]) => key.toLowerCase() === wanted)?.[1];
+  const key = Object.keys(object).findLast((key) => key === name || key.toLowerCase() === wanted);
+  return key === undefined ? undefined : object[key];
 }

@@ -6,7 +6,10 @@ const MAC_PATTERN = /^[0-9a-fA-F]{2}(?::[0-9a-fA-F]{2}){5}$/;
 /** The six octets, or undefined when `text` is not six hex octets joined by colons. */
 export function parseMac(text: string): Uint8Array | undefined {
   if (!MAC_PATTERN.test(text)) return undefined;
-  return Uint8Array.from({ length: OCTETS }, (_, index) => Number.parseInt(text.slice(3 * index, 3 * index + 2), 16));
+  const octets = new Uint8Array(OCTETS);
+  for (let index = 0; index < OCTETS; index++)
+    octets[index] = Number.parseInt(text.slice(3 * index, 3 * index + 2), 16);
+  return octets;
 }
 
 /** `02:00:5e:10:00:ff` */

@@ -8,9 +8,10 @@ import { loadAddon } from "../../src/addon.js";
 import { Reconciler, type RepairKind } from "../../src/kernel/reconciler.js";
 import type { Rtnetlink } from "../../src/kernel/rtnetlink.js";
 import { type Prefix, parsePrefix } from "../../src/net/prefix.js";
+import { NO_SETTINGS } from "../../src/netlink/link.js";
 import { HOPSACK_ROUTE_PROTOCOL } from "../../src/netlink/route.js";
 import type { Plan } from "../../src/plan/plan.js";
-import { setUpHost } from "../support/kernel-host.js";
+import { linkNamed, setUpHost } from "../support/kernel-host.js";
 import { inOwnNamespace, ipJson, run, until } from "../support/netns.js";
 
 const PLAN: Plan = {
@@ -219,6 +220,38 @@ inOwnNamespace(t, import.meta.url, () => {
     await reconciler.close();
     t.strictSame(faults, []);
   });
+
+  t.test(
+    "a VXLAN device that a killed run left is no obstacle to a TUN device of its name; anybody else's is",
+    async (t) => {
+      const rtnetlink = setUpHost(t);
+      t.teardown(() => {
+        run("ip link delete flannel.1");
+      });
+      const { reconciler } = reconcile(t, rtnetlink);
+      const exists = () => run("ip link").includes("flannel.1");
+      run("ip link add flannel.1 type vxlan id 1 dstport 8472 dev uplink");
+      reconciler.freeName("flannel.1");
+      t.ok(exists(), "not ours");
+      run("ip link set flannel.1 alias hopsack");
+      reconciler.freeName("flannel.1");
+      t.ok(exists(), "nor another hopsackd's");
+      rtnetlink.apply([
+        {
+          kind: "set-link",
+          linkIndex: linkNamed(rtnetlink, "flannel.1").index,
+          linkName: "flannel.1",
+          ...NO_SETTINGS,
+          alias: "hopsack flannel0",
+        },
+      ]);
+      reconciler.freeName("flannel.2");
+      t.ok(exists(), "another name");
+      reconciler.freeName("flannel.1");
+      t.notOk(exists());
+      run("ip tuntap add flannel.1 mode tun");
+    },
+  );
 
   t.test("masquerade rules are as planned, put back after a flush, and gone after close()", async (t) => {
     if (spawnSync("nft", ["list", "ruleset"]).status !== 0) {
