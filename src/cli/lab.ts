@@ -46,7 +46,7 @@ function addUp(lab: Command): void {
     .description("build a lab, and return when every pod reaches every other")
     .option("--hosts <count>", "hosts", wholeNumber, 2)
     .option("--pods <count>", "pods per host", wholeNumber, 1)
-    .option("--backend <type>", "how the hosts reach each other", "udp")
+    .option("--backend <type>", "how the hosts reach each other: udp, vxlan or host-gw", "udp")
     .option("--name <name>", "name of the lab", DEFAULT_NAME)
     .option("--ipv6", "give the overlay an IPv6 part too")
     .option("--daemon-arg <arg>", "an argument for every hopsackd (repeatable)", collect, [])

@@ -1,5 +1,5 @@
 // The real world of the daemon: this machine. Nothing here decides; daemon.ts does.
-import { readFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { loadAddon } from "../addon.js";
 import { linkReach } from "../backend/direct-route.js";
 import { createBackend } from "../backend/registry.js";
@@ -59,6 +59,15 @@ function readText(path: string): string | null {
   }
 }
 
+/** On a device of ours a router advertisement could only come from a peer that wants to be this host's default route. */
+function refuseRouterAdvertisements(linkName: string): void {
+  try {
+    writeFileSync(`/proc/sys/net/ipv6/conf/${linkName}/accept_ra`, "0");
+  } catch {
+    // a kernel without IPv6 hears none
+  }
+}
+
 function openKernel(): Kernel {
   const addon = loadAddon();
   const rtnetlink = new Rtnetlink();
@@ -72,6 +81,7 @@ function openKernel(): Kernel {
       new Reconciler({
         ...options,
         rtnetlink,
+        onLinkMade: refuseRouterAdvertisements,
         openMonitor: (groups, onMessages, protocol) => new addon.NetlinkMonitor(groups, onMessages, protocol),
       }),
     linkReach: (linkIndex) => linkReach(rtnetlink.routes(), linkIndex),

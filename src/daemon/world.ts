@@ -34,7 +34,7 @@ export interface Kernel {
   /** @throws NO_INTERFACE, NO_ADDRESS */
   findUnderlay(choice: { readonly iface: string | null; readonly publicIp: string | null }): Underlay;
   findOverlap(input: Omit<OverlapInput, "links" | "addresses" | "routes">): HopsackError | null;
-  openReconciler(options: Omit<ReconcilerOptions, "rtnetlink" | "openMonitor">): PlanKeeper;
+  openReconciler(options: Omit<ReconcilerOptions, "rtnetlink" | "openMonitor" | "onLinkMade">): PlanKeeper;
   /** Whom this link reaches without a router, as the routes are now. */
   linkReach(linkIndex: number): LinkReach;
   isLinkThere(ifIndex: number): boolean;

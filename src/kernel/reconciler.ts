@@ -45,6 +45,8 @@ export interface ReconcilerOptions {
   readonly networks: readonly Prefix[];
   /** Something was put back (or something stale removed) in the background: `10.244.0.0/16 dev flannel0`, `… and 7 more`. */
   readonly onRepair: (kind: RepairKind, what: string) => void;
+  /** A link was made, and is still down: the moment for settings that netlink does not know. */
+  readonly onLinkMade: (name: string) => void;
   /** A link of the plan is no longer there, and not ours to make; said once, until it is back. */
   readonly onLinkGone: (name: string) => void;
   /** A repair in the background failed; it is tried again at the next event, or within a minute. */
@@ -264,7 +266,11 @@ export class Reconciler {
   /** For each change null, or why it was refused. */
   #apply(changes: readonly Change[]): (HopsackError | null)[] {
     this.#seen = null;
-    return this.#options.rtnetlink.apply(changes);
+    const results = this.#options.rtnetlink.apply(changes);
+    for (const [index, change] of changes.entries()) {
+      if (change.kind === "add-link" && results[index] === null) this.#options.onLinkMade(change.linkName);
+    }
+    return results;
   }
 
   #notice(concerns: readonly Concern[]): void {

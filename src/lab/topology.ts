@@ -117,7 +117,7 @@ function checkSpec({ hosts, podsPerHost, backend }: LabSpec): void {
     const total = `--hosts ${hosts} with --pods ${podsPerHost} makes ${hosts * podsPerHost} pods`;
     throw new HopsackError("BAD_OPTION", `${total}; a lab has at most ${MAX_PODS}`);
   }
-  if (backend === "") throw new HopsackError("BAD_OPTION", '--backend "" names no backend; use udp');
+  if (backend === "") throw new HopsackError("BAD_OPTION", '--backend "" names no backend; use udp, vxlan or host-gw');
 }
 
 function checkCount(option: string, count: number, most: number): void {

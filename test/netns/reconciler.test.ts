@@ -61,6 +61,7 @@ function reconcile(t: Test, rtnetlink: Rtnetlink): Watched {
     onRepair: (kind: RepairKind, what) => repairs.push(`${kind} ${what}`),
     onLinkGone: (name) => gone.push(name),
     onFault: (error) => faults.push(error),
+    onLinkMade: () => {},
     onHostChange: () => {},
   });
   t.teardown(() => reconciler.close());

@@ -120,6 +120,8 @@ inOwnNamespace(t, import.meta.url, async () => {
       t.match(device, /flannel\.1: <BROADCAST,MULTICAST,UP,LOWER_UP> mtu 1450 /);
       t.match(device, / vxlan id 1 local 192\.168\.50\.10 dev eth0 srcport 0 0 dstport 8472 nolearning .* udpcsum /);
       t.match(device, /alias hopsack flannel0/);
+      const setting = "/proc/sys/net/ipv6/conf/flannel.1/accept_ra";
+      t.equal(run(`ip netns exec a cat ${setting}`), "0\n", "no peer can become our router");
       const lease = JSON.parse(readFileSync(join(place.store, "subnets", "10.244.1.0-24.json"), "utf8"));
       t.strictSame(lease.BackendData, { VNI: 1, VtepMAC: mac(a) });
       t.match(readFileSync(place.subnetFile(a), "utf8"), "FLANNEL_MTU=1450\n");
