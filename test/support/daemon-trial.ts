@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Test } from "tap";
 import type { Underlay } from "../../src/backend/backend.js";
-import { NO_REACH } from "../../src/backend/direct-route.js";
+import { type LinkReach, NO_REACH } from "../../src/backend/direct-route.js";
 import { createBackend } from "../../src/backend/registry.js";
 import { fetchStatus } from "../../src/cli/status.js";
 import { systemClock } from "../../src/daemon/clock.js";
@@ -42,6 +42,9 @@ export class Trial {
   /** Set one to make that step fail. */
   faults: Partial<Record<"privileges" | "pump" | "setPlan" | "publish", Error>> & { overlap?: HopsackError } = {};
   networkLinks = new Set<number>();
+  reach: LinkReach = NO_REACH;
+  /** Of the last plan. */
+  routes: readonly string[] = [];
   events: Pick<ReconcilerOptions, "onLinkGone" | "onFault" | "onHostChange"> | null = null;
   /** The store's word that the configuration changed. */
   configChanged: () => void = () => undefined;
@@ -126,12 +129,14 @@ export class Trial {
         findOverlap: () => this.faults.overlap ?? null,
         isLinkThere: (ifIndex) => this.networkLinks.has(ifIndex),
         transmitDrops: () => 0,
-        linkReach: () => NO_REACH,
+        linkReach: () => this.reach,
         openReconciler: (events) => {
           this.events = events;
           return {
-            setPlan: async ({ addresses }) =>
-              this.#step("setPlan", `plan ${addresses.map((a) => a.address).join(" ")}`),
+            setPlan: async ({ addresses, routes }) => {
+              this.routes = routes.map(({ prefix, link }) => `${prefix} ${link}`);
+              this.#step("setPlan", `plan ${addresses.map((a) => a.address).join(" ")}`);
+            },
             freeName: () => {},
             close: async () => void this.deeds.push("take back plan"),
           };

@@ -4,7 +4,7 @@ import { existsSync, readFileSync } from "node:fs";
 import t from "tap";
 import { HopsackError } from "../../../src/errors.js";
 import { leaseKey } from "../../../src/lease/lease.js";
-import { formatPrefix } from "../../../src/net/prefix.js";
+import { formatPrefix, parsePrefix } from "../../../src/net/prefix.js";
 import { lease } from "../../support/daemon-fixtures.js";
 import { methods, Trial, until } from "../../support/daemon-trial.js";
 
@@ -19,6 +19,29 @@ t.test("the start opens, plans, publishes, starts, and writes subnet.env when pa
   t.same(trial.deeds, ["check privileges", "open pump", `plan ${address}`, "publish 10.244.200.0/24", "start pump"]);
   t.match(readFileSync(trial.subnetFile, "utf8"), /^FLANNEL_NETWORK=10\.244\.0\.0\/16\n.*\nFLANNEL_MTU=1472\n/s);
   t.match(await trial.status(), { state: "ready", peers: [{ node: "b" }], store: { connected: true }, warnings: [] });
+});
+
+t.test("a mode that the kernel carries opens no pump, and follows the host's routes", async (t) => {
+  const trial = new Trial(t);
+  trial.leases.put({ ...peerB, attrs: { ...peerB.attrs, backendType: "host-gw" } });
+  trial.run("--backend", "host-gw");
+  await trial.logged("ready");
+  t.same(trial.deeds, ["check privileges", "plan "]);
+  t.same(trial.routes, []);
+  t.match(readFileSync(trial.subnetFile, "utf8"), /^FLANNEL_MTU=1500$/m);
+  t.match(await trial.status(), {
+    device: null,
+    peers: [],
+    warnings: [/10\.244\.200\.0-24 of b is not used: .* not on the link/],
+  });
+  trial.reach = {
+    onLink: ["192.168.50.0/24"].map(parsePrefix).filter((prefix) => prefix !== undefined),
+    elsewhere: [],
+  };
+  trial.events?.onHostChange();
+  await trial.logged("forwarding_updated");
+  t.same(trial.routes, ["10.244.200.0/24 eth0"]);
+  t.match(await trial.status(), { peers: [{ node: "b" }], warnings: [] });
 });
 
 t.test("the end takes everything back in reverse order, and keeps subnet.env for the next start", async (t) => {
