@@ -5,7 +5,7 @@ import { describeLease, type Lease } from "../lease/lease.js";
 import type { Plan, RoutePlan } from "../plan/plan.js";
 import type { Backend, BackendInput } from "./backend.js";
 import { isOnLink } from "./direct-route.js";
-import { isUnicast, masquerades, peerSubnets } from "./subnets.js";
+import { masquerades, peerSubnets } from "./subnets.js";
 
 const TYPE = "host-gw";
 
@@ -56,13 +56,9 @@ function checkInput({ config, underlay }: BackendInput): void {
 }
 
 function objectionTo(peer: Lease, { underlay, reach }: BackendInput): string | null {
-  const { publicIp, backendType } = peer.attrs;
-  const problem = (text: string): string => `lease ${describeLease(peer)} is not used: ${text}`;
-  if (backendType !== TYPE) {
-    return problem(`it is for the backend ${backendType}, and this host uses ${TYPE}; give all hosts one Backend`);
-  }
-  if (!isUnicast(publicIp)) return problem(`it has the public IP ${publicIp}, which is no host's; repair or remove it`);
+  const { publicIp } = peer.attrs;
   if (isOnLink(reach, publicIp)) return null;
   const cure = "put both hosts on one link, or set Backend.Type to vxlan (with DirectRouting, if you like)";
-  return problem(`it is at ${publicIp}, which is not on the link ${underlay.linkName}, as ${TYPE} needs it; ${cure}`);
+  const problem = `it is at ${publicIp}, which is not on the link ${underlay.linkName}, as ${TYPE} needs it`;
+  return `lease ${describeLease(peer)} is not used: ${problem}; ${cure}`;
 }

@@ -8,7 +8,7 @@ import { parseMac } from "../net/mac.js";
 import type { FdbPlan, NeighborPlan, Plan, RoutePlan, VxlanLinkPlan } from "../plan/plan.js";
 import type { Backend, BackendInput } from "./backend.js";
 import { isOnLink } from "./direct-route.js";
-import { baseAddress, deviceAddress, innerMtu, isUnicast, masquerades, peerSubnets } from "./subnets.js";
+import { baseAddress, deviceAddress, innerMtu, masquerades, peerSubnets } from "./subnets.js";
 import { vtepMac } from "./vtep-mac.js";
 
 const TYPE = "vxlan";
@@ -108,12 +108,8 @@ function truth(options: Options, key: string): boolean {
 }
 
 function objectionTo(peer: Lease, { vni }: VxlanOptions, ownMac: string): string | null {
-  const { publicIp, backendType, backendData } = peer.attrs;
+  const { backendData } = peer.attrs;
   const problem = (text: string): string => `lease ${describeLease(peer)} is not used: ${text}`;
-  if (backendType !== TYPE) {
-    return problem(`it is for the backend ${backendType}, and this host uses ${TYPE}; give all hosts one Backend`);
-  }
-  if (!isUnicast(publicIp)) return problem(`it has the public IP ${publicIp}, which is no host's; repair or remove it`);
   const mac = peerMac(peer);
   if (mac === null) {
     const shown = isJsonObject(backendData) ? field(backendData, "VtepMAC") : undefined;

@@ -15,6 +15,7 @@ import { findOutset } from "./outset.js";
 import { chosenConfig, RunningDaemon } from "./running-daemon.js";
 import { initialState } from "./state.js";
 import { serveStatus } from "./status-server.js";
+import { describeStore } from "./store-flags.js";
 import { isRetryable, Trouble } from "./trouble.js";
 import { UndoStack } from "./undo.js";
 import { packageVersion } from "./version.js";
@@ -30,7 +31,12 @@ const UNDO_STEP_LIMIT_MS = 600;
  */
 export async function runDaemon(options: DaemonOptions, world: World, log: Logger, signal: AbortSignal): Promise<void> {
   const startedAt = world.clock.now();
-  const fixed = { version: packageVersion(), node: options.nodeName, startedAt, storeSpec: options.store };
+  const fixed = {
+    version: packageVersion(),
+    node: options.nodeName,
+    startedAt,
+    storeSpec: describeStore(options.store),
+  };
   const state = initialState(fixed);
   const bells = { changed: new Bell(), doubt: new Bell(), host: new Bell(), config: new Bell() };
   const undo = new UndoStack();
@@ -57,7 +63,7 @@ function patienceAfter(signal: AbortSignal): Promise<void> {
 /** Every step up to the moment when packets can flow. */
 async function start(context: Context, signal: AbortSignal): Promise<RunningDaemon> {
   const { options, world, log, state, undo, bells } = context;
-  log.info({ version: state.version, node: state.node, store: options.store }, "starting");
+  log.info({ version: state.version, node: state.node, store: state.storeSpec }, "starting");
   world.checkPrivileges();
   const server = await serveStatus(state, options.statusSocket);
   undo.push("status_socket", () => server.close());
@@ -100,7 +106,8 @@ async function start(context: Context, signal: AbortSignal): Promise<RunningDaem
 
 async function openStore({ options, world, log, undo, bells }: Context): Promise<LeaseStore> {
   const { leaseTtlSeconds, netConfigPath } = options;
-  const store = await world.openStore(options.store, {
+  const store = await world.openStore(options.store.spec, {
+    etcd: options.store.etcd,
     leaseTtlSeconds,
     netConfigPath,
     onWarning: (reason) => log.warn({ reason }, "store_warning"),

@@ -7,9 +7,10 @@ import { HopsackError } from "../errors.js";
 import { nodeName } from "./identity.js";
 import type { LogLevel, ValueParser } from "./option-values.js";
 import * as values from "./option-values.js";
+import { type Flag, STORE_FLAGS, type StoreChoice, storeChoice } from "./store-flags.js";
 
 export interface DaemonOptions {
-  readonly store: string;
+  readonly store: StoreChoice;
   readonly netConfigPath: string | null;
   /** Overrides the Backend.Type of the network configuration. */
   readonly backendType: string | null;
@@ -37,21 +38,10 @@ export type Invocation =
   | { readonly kind: "run"; readonly options: DaemonOptions }
   | { readonly kind: "print"; readonly text: string };
 
-interface Flag {
-  readonly name: string;
-  /** Placeholder of the value in --help; null = a switch. */
-  readonly value: string | null;
-  readonly help: string;
-}
-
 const DEFAULT_SUBNET_FILE = "/run/flannel/subnet.env";
 
 const FLAGS = {
-  store: {
-    name: "store",
-    value: "SPEC",
-    help: "where the leases live: file:DIRECTORY or static:FILE (default: file:/var/lib/hopsack)",
-  },
+  ...STORE_FLAGS,
   netConfig: { name: "net-config", value: "PATH", help: "network configuration (JSON) to use instead of the store's" },
   backend: { name: "backend", value: "TYPE", help: "backend to use instead of the network configuration's" },
   iface: { name: "iface", value: "NAME|IP", help: "interface that carries the packets (default: the default route's)" },
@@ -170,7 +160,7 @@ function readOptions(given: Readonly<Record<string, unknown>>, env: NodeJS.Proce
   const isOn = (flag: Flag): boolean => read(flag, values.truth) ?? false;
   const subnetFile = read(FLAGS.subnetFile, values.path) ?? DEFAULT_SUBNET_FILE;
   return {
-    store: read(FLAGS.store, values.anyText) ?? "file:/var/lib/hopsack",
+    store: storeChoice((flag) => read(flag, values.anyText)),
     netConfigPath: read(FLAGS.netConfig, values.path),
     backendType: read(FLAGS.backend, values.anyText),
     iface: read(FLAGS.iface, values.anyText),

@@ -83,3 +83,8 @@ function checkedPrefix(text: string): string {
 function bad(sentence: string): HopsackError {
   return new HopsackError("BAD_OPTION", sentence);
 }
+
+/** For people, and for telling two stores apart; never a password. */
+export function describeEtcd({ endpoints, prefix }: EtcdSettings): string {
+  return `etcd ${endpoints.join(",")}${prefix}`;
+}

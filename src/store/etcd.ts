@@ -18,7 +18,7 @@ import {
   subnetsFolder,
   withNode,
 } from "./etcd-entries.js";
-import type { EtcdSettings } from "./etcd-settings.js";
+import { describeEtcd, type EtcdSettings } from "./etcd-settings.js";
 import { EtcdWatch } from "./etcd-watch.js";
 import {
   decideAcquire,
@@ -62,7 +62,7 @@ export class EtcdLeaseStore implements LeaseStore {
   /** Connects to nobody yet. @throws BAD_OPTION */
   constructor(options: EtcdStoreOptions) {
     const { settings } = options;
-    this.description = `etcd ${settings.endpoints.join(",")}${settings.prefix}`;
+    this.description = describeEtcd(settings);
     this.#prefix = settings.prefix;
     this.#ttlSeconds = options.leaseTtlSeconds;
     this.#netConfigPath = options.netConfigPath;

@@ -331,7 +331,7 @@ inOwnNamespace(t, import.meta.url, async () => {
     lease(105, vxlan({ VNI: 1, VtepMAC: mac(b) }));
     const warnings = () => String(JSON.parse(hopsack(a, `status --json --socket ${place.socket(a)}`)).warnings);
     await until("all five are told", () => (warnings().match(/x10[1-5]/g) ?? []).length === 5);
-    for (const words of ["x101 is not used: it is for the backend udp", "x102 is not used: it has no VtepMAC"]) {
+    for (const words of ["x101 is of mode udp, this host's is vxlan", "x102 is not used: it has no VtepMAC"]) {
       t.match(warnings(), words);
     }
     t.match(warnings(), /x103 is not used: it has the VtepMAC "nonsense"/);

@@ -24,7 +24,7 @@ function refusal(argv: string[], env: NodeJS.ProcessEnv = {}): string {
 
 t.test("without flags the daemon runs with flannel's defaults where flannel has them", async (t) => {
   t.same(options([]), {
-    store: "file:/var/lib/hopsack",
+    store: { spec: "file:/var/lib/hopsack", etcd: null },
     netConfigPath: null,
     backendType: null,
     iface: null,
@@ -47,7 +47,7 @@ t.test("without flags the daemon runs with flannel's defaults where flannel has 
 
 /** Flag, a value it takes, and the option it becomes. */
 const CASES: readonly [flag: string, value: string, option: Partial<DaemonOptions>][] = [
-  ["store", "static:/etc/hosts.json", { store: "static:/etc/hosts.json" }],
+  ["store", "static:/etc/hosts.json", { store: { spec: "static:/etc/hosts.json", etcd: null } }],
   ["net-config", "/etc/net.json", { netConfigPath: "/etc/net.json" }],
   ["backend", "udp", { backendType: "udp" }],
   ["iface", "eth0", { iface: "eth0" }],
@@ -68,7 +68,13 @@ const CASES: readonly [flag: string, value: string, option: Partial<DaemonOption
 ];
 
 t.test("every flag works in each way of writing it", async (t) => {
-  t.same(CASES.map(([flag]) => flag).sort(), flagNames().sort(), "the table knows every flag");
+  t.same(
+    CASES.map(([flag]) => flag).sort(),
+    flagNames()
+      .filter((name) => !name.startsWith("etcd-"))
+      .sort(),
+    "the table knows every flag",
+  );
   for (const [flag, value, option] of CASES) {
     t.match(options([`--${flag}`, value]), option, `--${flag} ${value}`);
     t.match(options([`--${flag}=${value}`]), option, `--${flag}=${value}`);

@@ -4,7 +4,7 @@ import { join, relative } from "node:path";
 import t from "tap";
 import { openStore } from "../../../src/store/registry.js";
 
-const OPTIONS = { leaseTtlSeconds: 60, netConfigPath: null };
+const OPTIONS = { etcd: null, leaseTtlSeconds: 60, netConfigPath: null };
 
 t.test("opens a folder or a list by its spec, relative paths made absolute", async (t) => {
   const folder = t.testdir();
@@ -25,8 +25,8 @@ t.test("hands warnings on", async (t) => {
 });
 
 t.test("refuses other specs with the ones there are", async (t) => {
-  for (const spec of ["", "file", "file:", "static:", "etcd:x", "/var/lib/hopsack", ":x", "memory:"]) {
-    const message = `--store ${JSON.stringify(spec)} names no store; use file:DIR or static:FILE`;
+  for (const spec of ["", "file", "file:", "static:", "etcd", "etcd:x", "/var/lib/hopsack", ":x", "memory:"]) {
+    const message = `--store ${JSON.stringify(spec)} names no store; use file:DIR, static:FILE or etcd`;
     await t.rejects(openStore(spec, OPTIONS), { code: "BAD_OPTION", message });
   }
 });
