@@ -32,7 +32,7 @@ type KernelPlan = Omit<Plan, "pumpRoutes">;
 export type RepairKind = Change["kind"] | "masquerade";
 
 export interface ReconcilerOptions {
-  readonly rtnetlink: Rtnetlink;
+  readonly rtnetlink: Pick<Rtnetlink, "links" | "addresses" | "routes" | "neighbors" | "fdb" | "apply">;
   /** Opens a NetlinkMonitor. */
   readonly openMonitor: (
     groups: readonly number[],
@@ -201,9 +201,8 @@ export class Reconciler {
       const results = this.#apply(changes);
       this.#tellRepairs(changes.filter((_, index) => results[index] === null));
       const refused = results.find((error) => error !== null);
-      if (refused === undefined || refused === null) continue;
-      this.#options.onFault(refused); // of a thousand refused routes the first one says it all
-      return;
+      if (refused !== undefined && refused !== null) this.#options.onFault(refused); // of a thousand, one says it all
+      if (refused !== undefined || !changes.some(bringsForthMore)) return;
     }
   }
 
