@@ -26,12 +26,13 @@ export interface PeerSubnet {
 export function peerSubnets({ config }: BackendInput, own: Lease, peers: readonly Lease[]): PeerSubnet[] {
   const mine = subnetsOf(own);
   const rows = new Map<string, PeerSubnet>();
-  for (const peer of peers.toSorted((a, b) => expiry(a) - expiry(b))) {
+  for (const peer of peers) {
     for (const subnet of subnetsOf(peer)) {
       const network = subnet.family === 4 ? config.network : config.networkV6;
       if (network === null || !covers(network, subnet) || mine.some((own) => overlaps(own, subnet))) continue;
       const prefix = formatPrefix(subnet);
-      rows.set(prefix, { subnet, prefix, peer });
+      const rival = rows.get(prefix)?.peer;
+      if (rival === undefined || expiry(rival) <= expiry(peer)) rows.set(prefix, { subnet, prefix, peer });
     }
   }
   return [...rows.values()];

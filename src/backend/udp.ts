@@ -17,6 +17,7 @@ const TX_QUEUE_PACKETS = 1000;
 export function createUdpBackend(input: BackendInput): Backend {
   const { config, underlay, deviceName } = input;
   const port = tunnelPort(config.backend.options);
+  const routes: RouteMemory = new WeakMap();
   const mtuBytes = innerMtu(input, underlay.mtuBytes, OUTER_IPV4_AND_UDP_BYTES);
   return {
     type: TYPE,
@@ -42,7 +43,7 @@ export function createUdpBackend(input: BackendInput): Backend {
       neighbors: [],
       fdb: [],
       masquerades: masquerades(input, own),
-      pumpRoutes: pumpRoutes(input, own, peers, port),
+      pumpRoutes: pumpRoutes(input, own, peers, port, routes),
     }),
   };
 }
@@ -56,9 +57,26 @@ function tunnelPort(options: Readonly<Record<string, unknown>>): number {
   );
 }
 
+/** Each peer's rows by prefix: of thousands, all but a few are the same in the next plan, and known to be by their identity. */
+type RouteMemory = WeakMap<Lease, Map<string, PumpRoute>>;
+
 /** One row per subnet of every peer. */
-function pumpRoutes(input: BackendInput, own: Lease, peers: readonly Lease[], port: number): PumpRoute[] {
+function pumpRoutes(
+  input: BackendInput,
+  own: Lease,
+  peers: readonly Lease[],
+  port: number,
+  memory: RouteMemory,
+): PumpRoute[] {
   return peerSubnets(input, own, peers).map(({ prefix, peer }) => {
-    return { prefix, endpoint: { address: peer.attrs.publicIp, port }, header: new Uint8Array() };
+    const known = memory.get(peer) ?? new Map<string, PumpRoute>();
+    memory.set(peer, known);
+    const route = known.get(prefix) ?? {
+      prefix,
+      endpoint: { address: peer.attrs.publicIp, port },
+      header: new Uint8Array(),
+    };
+    known.set(prefix, route);
+    return route;
   });
 }

@@ -9,7 +9,7 @@ import { formatPrefix, type Prefix } from "../net/prefix.js";
 import type { Plan } from "../plan/plan.js";
 import type { Logger } from "./log.js";
 import type { DaemonOptions } from "./options.js";
-import { choosePeers } from "./peers.js";
+import { PeerChooser } from "./peers.js";
 import type { DaemonState } from "./state.js";
 import type { Kernel, PlanKeeper, RunningPump, World } from "./world.js";
 
@@ -44,6 +44,8 @@ export class Forwarding {
   #pumpRoutes: Plan["pumpRoutes"] | null = null;
   #subnetEnv: SubnetEnvValues | null = null;
   #conflicts: readonly string[] = [];
+  /** Remembers what it found out; good for one own lease and one backend. */
+  #choice: { readonly own: Lease; readonly backend: Backend; readonly chooser: PeerChooser } | null = null;
 
   /** Changes nothing in the kernel yet. @throws BAD_CONFIG, BAD_OPTION, NETWORK_OVERLAP */
   constructor(parts: ForwardingParts, setting: Setting, ownSubnets: readonly Prefix[]) {
@@ -126,8 +128,7 @@ export class Forwarding {
   async apply(own: Lease, leases: readonly Lease[]): Promise<boolean> {
     const { state } = this.#parts;
     this.#noteReach();
-    const { config } = this.#backendInput;
-    const { peers, conflicts } = choosePeers(own, leases, { config, backend: this.#backend });
+    const { peers, conflicts } = this.#chooserFor(own).choose(leases);
     this.#noteConflicts(conflicts);
     const { pumpRoutes, ...kernelPlan } = this.#backend.plan(own, peers);
     const [link] = kernelPlan.links;
@@ -196,6 +197,15 @@ export class Forwarding {
     if (pump === null || this.#parts.kernel.isLinkThere(pump.tunIfIndex)) return;
     this.#parts.log.warn({ device: pump.tunName }, "device_lost");
     this.closePump();
+  }
+
+  #chooserFor(own: Lease): PeerChooser {
+    const { config } = this.#backendInput;
+    const backend = this.#backend;
+    if (this.#choice?.own !== own || this.#choice.backend !== backend) {
+      this.#choice = { own, backend, chooser: new PeerChooser(own, { config, backend }) };
+    }
+    return this.#choice.chooser;
   }
 
   #inputOf({ config, underlay }: Setting): BackendInput {

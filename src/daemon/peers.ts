@@ -5,7 +5,7 @@ import { isUnicast } from "../backend/subnets.js";
 import { describeLease, type Lease, leaseKey } from "../lease/lease.js";
 import type { NetworkConfig } from "../lease/network-config.js";
 import { overlappingPairs, pairsOverlap } from "../lease/subnet-allocator.js";
-import { covers, formatPrefix } from "../net/prefix.js";
+import { covers, formatPrefix, type Prefix } from "../net/prefix.js";
 
 export interface PeerChoice {
   readonly peers: readonly Lease[];
@@ -19,45 +19,71 @@ export interface PeerRules {
   readonly backend: Pick<Backend, "type" | "objectionTo" | "claimOf">;
 }
 
-/** @param leases in the order in which they became known, the own one included or not */
-export function choosePeers(own: Lease, leases: readonly Lease[], rules: PeerRules): PeerChoice {
-  const ownKey = leaseKey(own);
-  const others = leases.filter((lease) => leaseKey(lease) !== ownKey && !isSameHost(lease, own));
-  const overlaps = overlappingPairs(others);
-  const chosen = new Set<Lease>();
-  const holders = new Map<string, Lease>();
-  const claims = new Map<string, Lease>();
-  const conflicts: string[] = [];
-  for (const lease of others) {
-    const { publicIp } = lease.attrs;
-    const rival = overlaps.get(lease)?.find((other) => chosen.has(other) && other.attrs.publicIp !== publicIp);
-    const objection = objectionTo(lease, own, rules) ?? (rival === undefined ? null : overlap(rival, lease));
-    if (objection !== null) {
-      conflicts.push(objection);
-      continue;
-    }
-    const holder = holders.get(publicIp);
-    if (holder !== undefined && !pairsOverlap(holder, lease)) {
-      if (!isSameHost(holder, lease)) {
-        conflicts.push(sharedAddress(holder, lease));
-        continue;
-      }
-      chosen.delete(holder); // one host that moved: what it took last is where it is
-    }
-    const claim = rules.backend.claimOf(lease);
-    const claimant = claim === null ? undefined : claims.get(claim);
-    if (claim !== null && claimant !== undefined && claimant.attrs.publicIp !== publicIp) {
-      if (claimant.attrs.node === null || claimant.attrs.node !== lease.attrs.node) {
-        conflicts.push(sharedClaim(claim, claimant, lease));
-        continue;
-      }
-      chosen.delete(claimant); // one host that got another address
-    }
-    if (claim !== null) claims.set(claim, lease);
-    holders.set(publicIp, lease);
-    chosen.add(lease);
+/** Of thousands of leases all but a few are the same the next time: what speaks against one alone is found out once. */
+export class PeerChooser {
+  readonly #own: Lease;
+  readonly #rules: PeerRules;
+  readonly #objections = new WeakMap<Lease, { readonly text: string | null }>();
+
+  constructor(own: Lease, rules: PeerRules) {
+    this.#own = own;
+    this.#rules = rules;
   }
-  return { peers: [...chosen], conflicts };
+
+  /** @param leases in the order in which they became known, the own one included or not */
+  choose(leases: readonly Lease[]): PeerChoice {
+    const others = leases.filter((lease) => !isSameLease(lease, this.#own) && !isSameHost(lease, this.#own));
+    const overlaps = overlappingPairs(others);
+    const chosen = new Set<Lease>();
+    const holders = new Map<string, Lease>();
+    const claims = new Map<string, Lease>();
+    const conflicts: string[] = [];
+    for (const lease of others) {
+      const { publicIp } = lease.attrs;
+      const rival = overlaps.get(lease)?.find((other) => chosen.has(other) && other.attrs.publicIp !== publicIp);
+      const objection = this.#objectionTo(lease) ?? (rival === undefined ? null : overlap(rival, lease));
+      if (objection !== null) {
+        conflicts.push(objection);
+        continue;
+      }
+      const holder = holders.get(publicIp);
+      if (holder !== undefined && !pairsOverlap(holder, lease)) {
+        if (!isSameHost(holder, lease)) {
+          conflicts.push(sharedAddress(holder, lease));
+          continue;
+        }
+        chosen.delete(holder); // one host that moved: what it took last is where it is
+      }
+      const claim = this.#rules.backend.claimOf(lease);
+      const claimant = claim === null ? undefined : claims.get(claim);
+      if (claim !== null && claimant !== undefined && claimant.attrs.publicIp !== publicIp) {
+        if (claimant.attrs.node === null || claimant.attrs.node !== lease.attrs.node) {
+          conflicts.push(sharedClaim(claim, claimant, lease));
+          continue;
+        }
+        chosen.delete(claimant); // one host that got another address
+      }
+      if (claim !== null) claims.set(claim, lease);
+      holders.set(publicIp, lease);
+      chosen.add(lease);
+    }
+    return { peers: [...chosen], conflicts };
+  }
+
+  #objectionTo(lease: Lease): string | null {
+    const known = this.#objections.get(lease) ?? { text: objectionTo(lease, this.#own, this.#rules) };
+    this.#objections.set(lease, known);
+    return known.text;
+  }
+}
+
+/** Of one key. */
+function isSameLease(a: Lease, b: Lease): boolean {
+  return isSamePrefix(a.subnet, b.subnet) && isSamePrefix(a.subnetV6, b.subnetV6);
+}
+
+function isSamePrefix(a: Prefix | null, b: Prefix | null): boolean {
+  return a?.base === b?.base && a?.length === b?.length;
 }
 
 function objectionTo(lease: Lease, own: Lease, { config, backend }: PeerRules): string | null {

@@ -18,8 +18,9 @@ import { failure } from "./log.js";
 import type { WarningTopic } from "./state.js";
 import { isOutside, isRetryable, Trouble } from "./trouble.js";
 
-/** After each plan: a thousand changes in a second make fifty plans. */
-const APPLY_PAUSE_MS = 20;
+/** After each plan a pause as long as it took, within these bounds: however many changes, half the time is left for others. */
+const SHORTEST_APPLY_PAUSE_MS = 5;
+const LONGEST_APPLY_PAUSE_MS = 1000;
 /** Addresses and routes change in several steps; the first of them is no reason to move. */
 const HOST_SETTLE_MS = 200;
 /** How often what is kept on disk is written at most, and said to be still true at least. */
@@ -178,9 +179,12 @@ export class RunningDaemon {
       await bells.changed.wait(signal);
       const startedAt = performance.now();
       const isChanged = await trouble.persist(signal, isOutside, () => this.#apply());
-      const milliseconds = Math.round(performance.now() - startedAt);
-      if (isChanged) log.info({ peers: state.peers.length, milliseconds }, "forwarding_updated");
-      await world.clock.sleep(APPLY_PAUSE_MS, signal);
+      const milliseconds = performance.now() - startedAt;
+      if (isChanged) {
+        log.info({ peers: state.peers.length, milliseconds: Math.round(milliseconds) }, "forwarding_updated");
+      }
+      const pauseMs = Math.min(Math.max(milliseconds, SHORTEST_APPLY_PAUSE_MS), LONGEST_APPLY_PAUSE_MS);
+      await world.clock.sleep(pauseMs, signal);
     }
   }
 

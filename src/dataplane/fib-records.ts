@@ -7,6 +7,7 @@ import type { PumpRoute } from "../plan/plan.js";
 
 const NEXT_HOP_BYTES = 12;
 const ROUTE_BYTES = 24;
+const NEXT_HOP_INDEX_OFFSET = 20;
 
 export interface FibRecords {
   readonly nextHops: Uint8Array;
@@ -18,11 +19,13 @@ export interface FibRecords {
 export function encodeFib(routes: readonly PumpRoute[]): FibRecords {
   const hops = new Map<string, { readonly index: number; readonly route: PumpRoute }>();
   const routeBytes = new Uint8Array(routes.length * ROUTE_BYTES);
+  const view = new DataView(routeBytes.buffer);
   routes.forEach((route, i) => {
-    const key = `${route.endpoint.address}:${route.endpoint.port}:${Buffer.from(route.header).toString("hex")}`;
-    const hop = hops.get(key) ?? { index: hops.size, route };
-    hops.set(key, hop);
-    writeRoute(routeBytes.subarray(i * ROUTE_BYTES, (i + 1) * ROUTE_BYTES), canonicalPrefix(route.prefix), hop.index);
+    const { hopKey, record } = partsOf(route);
+    const hop = hops.get(hopKey) ?? { index: hops.size, route };
+    hops.set(hopKey, hop);
+    routeBytes.set(record, i * ROUTE_BYTES);
+    view.setUint32(i * ROUTE_BYTES + NEXT_HOP_INDEX_OFFSET, hop.index, true);
   });
   const hopRoutes = [...hops.values()].map((hop) => hop.route);
   return {
@@ -35,22 +38,42 @@ export function encodeFib(routes: readonly PumpRoute[]): FibRecords {
 function encodeNextHops(hops: readonly PumpRoute[]): Uint8Array {
   const bytes = new Uint8Array(hops.length * NEXT_HOP_BYTES);
   let headerOffset = 0;
-  hops.forEach(({ endpoint, header }, i) => {
-    const view = new DataView(bytes.buffer, i * NEXT_HOP_BYTES, NEXT_HOP_BYTES);
-    bytes.set(addressBytes(endpoint.address), i * NEXT_HOP_BYTES);
-    view.setUint16(4, endpoint.port, true);
-    view.setUint16(6, header.length, true);
-    view.setUint32(8, headerOffset, true);
+  const view = new DataView(bytes.buffer);
+  hops.forEach((route, i) => {
+    const { header } = route;
+    bytes.set(partsOf(route).address, i * NEXT_HOP_BYTES);
+    view.setUint16(i * NEXT_HOP_BYTES + 4, route.endpoint.port, true);
+    view.setUint16(i * NEXT_HOP_BYTES + 6, header.length, true);
+    view.setUint32(i * NEXT_HOP_BYTES + 8, headerOffset, true);
     headerOffset += header.length;
   });
   return bytes;
 }
 
-function writeRoute(record: Uint8Array, prefix: Prefix, nextHop: number): void {
+/** What a route's record is made of, but for the index of its next hop. */
+interface RouteParts {
+  readonly hopKey: string;
+  /** Of the next hop. */
+  readonly address: Uint8Array;
+  readonly record: Uint8Array;
+}
+
+/** A table of thousands is published anew for each change; the routes that stayed are encoded once. */
+const knownParts = new WeakMap<PumpRoute, RouteParts>();
+
+function partsOf(route: PumpRoute): RouteParts {
+  const known = knownParts.get(route);
+  if (known !== undefined) return known;
+  const { endpoint, header } = route;
+  const prefix = canonicalPrefix(route.prefix);
+  const record = new Uint8Array(ROUTE_BYTES);
   record.set(addressBytes(formatAddress(prefix.family, prefix.base)));
   record[16] = prefix.family;
   record[17] = prefix.length;
-  new DataView(record.buffer, record.byteOffset).setUint32(20, nextHop, true);
+  const hopKey = `${endpoint.address}:${endpoint.port}:${Buffer.from(header).toString("hex")}`;
+  const parts = { hopKey, address: addressBytes(endpoint.address), record };
+  knownParts.set(route, parts);
+  return parts;
 }
 
 function canonicalPrefix(text: string): Prefix {

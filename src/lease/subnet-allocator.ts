@@ -51,6 +51,7 @@ export function overlappingPairs<P extends SubnetPair>(pairs: readonly P[]): Map
   const note = (a: P, b: P) => found.get(a)?.push(b) ?? found.set(a, [b]);
   for (const family of ["subnet", "subnetV6"] as const) {
     const parts = pairs.flatMap((pair) => (pair[family] === null ? [] : [{ pair, prefix: pair[family] }]));
+    if (areAllApart(parts.map(({ prefix }) => prefix))) continue;
     parts.sort((a, b) => compare(a.prefix.base, b.prefix.base) || a.prefix.length - b.prefix.length);
     const enclosing: typeof parts = []; // prefixes nest or are apart: a stack is enough
     for (const part of parts) {
@@ -63,6 +64,12 @@ export function overlappingPairs<P extends SubnetPair>(pairs: readonly P[]): Map
     }
   }
   return found;
+}
+
+/** The usual case, and told quickly: prefixes of one length, none twice. */
+function areAllApart(prefixes: readonly Prefix[]): boolean {
+  const bases = new Set(prefixes.map(({ base }) => base));
+  return bases.size === prefixes.length && prefixes.every(({ length }) => length === prefixes[0]?.length);
 }
 
 function compare(a: bigint, b: bigint): number {

@@ -53,8 +53,15 @@ export function parsePrefix(text: string): Prefix | undefined {
   return prefix.base === parsed.bits ? prefix : undefined;
 }
 
+/** Plans name the same thousands of prefixes again and again; each is written once. */
+const writtenPrefixes = new WeakMap<Prefix, string>();
+
 export function formatPrefix(prefix: Prefix): string {
-  return `${formatAddress(prefix.family, prefix.base)}/${prefix.length}`;
+  const known = writtenPrefixes.get(prefix);
+  if (known !== undefined) return known;
+  const text = `${formatAddress(prefix.family, prefix.base)}/${prefix.length}`;
+  writtenPrefixes.set(prefix, text);
+  return text;
 }
 
 /** The prefix of `length` bits that holds the address. */

@@ -8,7 +8,6 @@ import { type LeaseAttrs, type LeaseEvent, leaseKey, type TimedLease } from "../
 import { formatLeaseAttrs } from "../../src/lease/lease-json.js";
 import { LeaseTable } from "../../src/lease/lease-table.js";
 import { EtcdLeaseStore } from "../../src/store/etcd.js";
-import { EtcdClient } from "../../src/store/etcd-client.js";
 import type { EtcdSettings } from "../../src/store/etcd-settings.js";
 import { EtcdCluster } from "../support/etcd.js";
 import { inOwnNamespace, until } from "../support/netns.js";
@@ -100,21 +99,6 @@ function storedKeys(cluster: EtcdCluster): string[] {
 
 function putLease(cluster: EtcdCluster, number: number, more: Partial<LeaseAttrs> = {}): void {
   cluster.put(`${PREFIX}/subnets/10.244.${number}.0-24`, formatLeaseAttrs({ ...attrs(number), ...more }));
-}
-
-/** Leases `10.a.b.0-24` from 10.1.0.0 on, a hundred a transaction. */
-async function putMany(cluster: EtcdCluster, count: number): Promise<void> {
-  const client = new EtcdClient(cluster.settings());
-  for (let first = 0; first < count; first += 100) {
-    const puts = Array.from({ length: 100 }, (_, index) => {
-      const number = 256 + first + index;
-      const value = formatLeaseAttrs({ ...attrs(1), publicIp: `172.16.${number >> 8}.${number & 255}` });
-      const key = `${PREFIX}/subnets/10.${number >> 8}.${number & 255}.0-24`;
-      return { request_put: { key: Buffer.from(key), value: Buffer.from(value) } };
-    });
-    await client.commit([], puts);
-  }
-  client.close();
 }
 
 inOwnNamespace(t, import.meta.url, () => {
@@ -393,7 +377,7 @@ inOwnNamespace(t, import.meta.url, () => {
 
   t.test("leases are listed in pages, ten thousand with a handful of requests", { timeout: 120_000 }, async (t) => {
     const cluster = await clusterFor(t, { Network: "10.0.0.0/8" });
-    await putMany(cluster, 10_000);
+    await cluster.putMany(PREFIX, 10_000);
     const requests = async () =>
       Number(/grpc_server_started_total\{grpc_method="Range".*\} (\S+)/.exec(await cluster.metrics())?.[1] ?? 0);
     const before = await requests();

@@ -3,6 +3,7 @@
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { closeSync, mkdirSync, openSync, readFileSync, rmSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
+import { EtcdClient } from "../../src/store/etcd-client.js";
 import { checkedEtcdSettings, type EtcdSettings } from "../../src/store/etcd-settings.js";
 
 const READY_LIMIT_MS = 20_000;
@@ -25,6 +26,8 @@ export interface ClusterOptions {
   readonly args?: readonly string[];
   /** `https` needs the TLS options in `args`. */
   readonly scheme?: "http" | "https";
+  /** Where the members listen; default: loopback. */
+  readonly address?: string;
 }
 
 export class EtcdCluster {
@@ -32,16 +35,16 @@ export class EtcdCluster {
   readonly #members: readonly Member[];
   readonly #args: readonly string[];
 
-  private constructor({ members: count = 1, args = [], scheme = "http" }: ClusterOptions) {
+  private constructor({ members: count = 1, args = [], scheme = "http", address = "127.0.0.1" }: ClusterOptions) {
     const number = clusters++;
     this.#folder = `/run/etcd-${number}`;
     this.#args = args;
     mkdirSync(this.#folder, { mode: 0o700 });
     this.#members = Array.from({ length: count }, (_, index) => {
       const port = 2379 + number * 100 + index * 10;
-      const peerUrl = `http://127.0.0.1:${port + 1}`;
-      const metricsUrl = `http://127.0.0.1:${port + 2}`;
-      const clientUrl = `${scheme}://127.0.0.1:${port}`;
+      const peerUrl = `http://${address}:${port + 1}`;
+      const metricsUrl = `http://${address}:${port + 2}`;
+      const clientUrl = `${scheme}://${address}:${port}`;
       return { name: `m${index + 1}`, clientUrl, peerUrl, metricsUrl, process: null, isAnswering: false };
     });
   }
@@ -154,6 +157,21 @@ export class EtcdCluster {
 
   put(key: string, value: string, leaseId: string | null = null): void {
     this.#etcdctl(["put", ...(leaseId === null ? [] : [`--lease=${leaseId}`]), "--", key, value]);
+  }
+
+  /** Udp leases `10.a.b.0-24` from 10.1.0.0 on, without an end, a hundred a transaction. */
+  async putMany(prefix: string, count: number): Promise<void> {
+    const client = new EtcdClient(this.settings());
+    for (let first = 256; first < 256 + count; first += 100) {
+      const puts = Array.from({ length: 100 }, (_, index) => {
+        const [high, low] = [(first + index) >> 8, (first + index) & 255];
+        const value = JSON.stringify({ PublicIP: `172.16.${high}.${low}`, PublicIPv6: null });
+        const key = `${prefix}/subnets/10.${high}.${low}.0-24`;
+        return { request_put: { key: Buffer.from(key), value: Buffer.from(value) } };
+      });
+      await client.commit([], puts);
+    }
+    client.close();
   }
 
   /** Everything under a prefix: key → value. */

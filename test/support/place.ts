@@ -11,7 +11,11 @@ export class Place {
   readonly folder = mkdtempSync("/run/hopsack-test-");
   readonly store = join(this.folder, "store");
 
-  constructor(t: Test, config: string = CONFIG) {
+  /** Given instead of the folder: `--etcd-endpoints …`. */
+  readonly #storeFlags: readonly string[];
+
+  constructor(t: Test, config: string = CONFIG, storeFlags: readonly string[] | null = null) {
+    this.#storeFlags = storeFlags ?? ["--store", `file:${this.store}`];
     mkdirSync(this.store);
     writeFileSync(join(this.store, "config.json"), config);
     t.teardown(() => rmSync(this.folder, { recursive: true }));
@@ -34,7 +38,7 @@ export class Place {
       "--status-socket",
       this.socket(host),
     ];
-    return ["--store", `file:${this.store}`, "--iface", "eth0", ...own, ...more];
+    return [...this.#storeFlags, "--iface", "eth0", ...own, ...more];
   }
 
   start(t: Test, host: Host, ...more: readonly string[]): Daemon {

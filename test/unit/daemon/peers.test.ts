@@ -1,5 +1,5 @@
 import t from "tap";
-import { choosePeers, type PeerChoice, type PeerRules } from "../../../src/daemon/peers.js";
+import { type PeerChoice, PeerChooser, type PeerRules } from "../../../src/daemon/peers.js";
 import { type Lease, leaseKey } from "../../../src/lease/lease.js";
 import { parseNetworkConfig } from "../../../src/lease/network-config.js";
 import { lease } from "../../support/daemon-fixtures.js";
@@ -12,7 +12,7 @@ const c = lease("10.244.3.0/24", "192.168.50.12", "c");
 
 function peersOf(own: Lease, leases: readonly Lease[], rules: Partial<PeerRules> = {}): PeerChoice {
   const config = parseNetworkConfig('{"Network":"10.244.0.0/16"}', "a test");
-  return choosePeers(own, leases, { config, backend: ANY, ...rules });
+  return new PeerChooser(own, { config, backend: ANY, ...rules }).choose(leases);
 }
 
 t.test("every other host is a peer, the own lease is not", async (t) => {

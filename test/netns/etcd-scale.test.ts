@@ -1,0 +1,48 @@
+// Ten thousand leases in a real etcd, and a real daemon that knows them all.
+import { readFileSync } from "node:fs";
+import t from "tap";
+import { EtcdClient } from "../../src/store/etcd-client.js";
+import { etcdFor, makeHosts, PREFIX, status } from "../support/etcd-daemons.js";
+import { type Daemon, daemonFault } from "../support/hopsackd.js";
+import { inOwnNamespace, run, until } from "../support/netns.js";
+
+function residentMegabytes(daemon: Daemon): number {
+  const child = daemon.pid;
+  const text = readFileSync(`/proc/${child}/status`, "utf8");
+  return Number(/^VmRSS:\s+(\d+) kB/m.exec(text)?.[1]) / 1000;
+}
+
+inOwnNamespace(t, import.meta.url, async () => {
+  const fault = daemonFault();
+  if (fault !== null) {
+    t.pass("daemons", { skip: fault });
+    return;
+  }
+  const { a } = await makeHosts();
+
+  t.test("ten thousand leases: start, memory, and the way of one change", async (t) => {
+    const { cluster, place } = await etcdFor(t);
+    await cluster.putMany(PREFIX, 10_000);
+    const startedAt = performance.now();
+    const daemon = place.start(t, a);
+    await daemon.logged("ready");
+    t.comment(`from exec to ready: ${Math.round(performance.now() - startedAt)} ms`);
+    const client = new EtcdClient(cluster.settings());
+    const updates = () => daemon.lines.filter((line) => line.event === "forwarding_updated").length;
+    const times: number[] = [];
+    for (let round = 0; round < 200; round++) {
+      const seen = updates();
+      const value = `{"PublicIP":"172.20.0.${round + 1}","PublicIPv6":null}`;
+      const put = { key: Buffer.from(`${PREFIX}/subnets/10.200.0.0-24`), value: Buffer.from(value) };
+      const sentAt = performance.now();
+      await client.commit([], [{ request_put: put }]);
+      await until("it is in force", () => updates() > seen);
+      times.push(performance.now() - sentAt);
+    }
+    client.close();
+    times.sort((x, y) => x - y);
+    t.comment(`one change to the forwarding table: p50 ${times[100]?.toFixed(1)} ms, p99 ${times[197]?.toFixed(1)} ms`);
+    t.comment(`resident: ${residentMegabytes(daemon).toFixed(0)} MB`);
+    t.equal(status(place, a).peers.length, 10_001);
+  });
+});
