@@ -10,6 +10,9 @@ const ERROR_CODES = [
   "NETWORK_FULL", // no free subnet is left
   "PUBLIC_IP_TAKEN", // another host holds a lease with this host's public address
   "LEASE_LOST", // the store no longer holds our lease
+  "SUBNET_TAKEN", // a subnet to be reserved belongs to another host, or overlaps one that does
+  "NO_SUCH_LEASE", // no lease of this key, subnet or public address is in the store
+  "LEASES_ORPHANED", // a new network configuration would leave live leases outside
   "STORE_UNAVAILABLE", // the lease store cannot be reached, read or written
   "NO_INTERFACE", // the underlay interface is not there, or cannot be chosen
   "NO_ADDRESS", // the underlay interface has no usable address

@@ -24,11 +24,12 @@ import {
   decideAcquire,
   decideRelease,
   decideRenew,
+  decideReserve,
   type LeaseTerms,
   leaseLost,
   type StoredLeases,
 } from "./lease-rules.js";
-import type { AcquireRequest, LeaseStore } from "./lease-store.js";
+import type { AcquireRequest, LeaseStore, Reservation } from "./lease-store.js";
 
 export interface EtcdStoreOptions {
   /** Checked by etcd-settings.ts. */
@@ -46,6 +47,8 @@ export interface EtcdStoreOptions {
 /** Each lost race means that somebody else got a subnet, so a network ends this before the limit does. */
 const MAX_TRIES = 1000;
 const GRACE_MS = 60_000;
+/** The node of an administrator, who holds no lease. */
+const NOBODY = "";
 
 export class EtcdLeaseStore implements LeaseStore {
   readonly description: string;
@@ -135,6 +138,34 @@ export class EtcdLeaseStore implements LeaseStore {
     return this.#watch.run(known, AbortSignal.any([signal, this.#closing.signal]));
   }
 
+  async writeConfig(text: string): Promise<void> {
+    const key = configKey(this.#prefix);
+    parseNetworkConfig(text, `etcd key ${key}`);
+    await this.#client.commit([], [putOf(key, text, NO_LEASE)]);
+  }
+
+  async reserve(reservation: Reservation): Promise<void> {
+    for (let tries = 0; tries < MAX_TRIES; tries++) {
+      const entries = await this.#entries();
+      const lease = decideReserve(reservation, this.#stored(entries, NOBODY), Date.now());
+      const present = entryOf(entries, lease)?.keyValue;
+      const key = entryKey(this.#prefix, lease);
+      const put = putOf(key, formatLeaseAttrs(lease.attrs), NO_LEASE);
+      if (!(await this.#client.commit([present === undefined ? absent(key) : unchanged(present)], [put]))) continue;
+      if (present !== undefined) await this.#revokeOurs(present.leaseId);
+      return;
+    }
+    throw contended(this.description, MAX_TRIES);
+  }
+
+  async remove(subnets: SubnetPair): Promise<boolean> {
+    const keyValue = await this.#client.get(entryKey(this.#prefix, subnets));
+    if (keyValue === undefined) return false;
+    await this.#client.commit([], [removal(keyValue)]);
+    await this.#revokeOurs(keyValue.leaseId);
+    return true;
+  }
+
   async close(): Promise<void> {
     this.#closing.abort();
     this.#client.close();
@@ -143,20 +174,19 @@ export class EtcdLeaseStore implements LeaseStore {
   /** One listing, one decision, one transaction; null when somebody else was faster. */
   async #tryAcquire(request: AcquireRequest): Promise<TimedLease | null> {
     const { attrs } = request;
-    const node = attrs.node ?? "";
+    const node = attrs.node ?? NOBODY;
     const sentAt = Date.now();
     const entries = await this.#entries();
     const decision = decideAcquire(request, this.#stored(entries, node), this.#terms());
-    const entryOf = (lease: Lease) => entries.find(({ pair }) => pair !== null && leaseKey(pair) === leaseKey(lease));
-    const present = entryOf(decision.lease)?.keyValue;
+    const present = entryOf(entries, decision.lease)?.keyValue;
     const leaseId = present?.leaseId === NO_LEASE ? NO_LEASE : await this.#leaseFor(present, node);
     if (leaseId === null) return null;
 
-    const key = Buffer.from(entryKey(this.#prefix, decision.lease));
+    const key = entryKey(this.#prefix, decision.lease);
     const value = formatLeaseAttrs(attrs);
-    const obsolete = decision.remove.flatMap((lease) => entryOf(lease)?.keyValue ?? []);
+    const obsolete = decision.remove.flatMap((lease) => entryOf(entries, lease)?.keyValue ?? []);
     const isAsItWas = present?.value === value && present.leaseId === leaseId;
-    const put = { request_put: { key, value: Buffer.from(value), lease: leaseId } };
+    const put = putOf(key, value, leaseId);
     const guard = present === undefined ? absent(key) : unchanged(present);
     const isDone = await this.#client.commit(
       [guard, ...obsolete.map(unchanged)],
@@ -202,8 +232,7 @@ export class EtcdLeaseStore implements LeaseStore {
   async #putAttrs(keyValue: KeyValue, attrs: LeaseAttrs): Promise<boolean> {
     const value = formatLeaseAttrs(attrs);
     if (value === keyValue.value) return true;
-    const put = { key: Buffer.from(keyValue.key), value: Buffer.from(value), lease: keyValue.leaseId };
-    return this.#client.commit([unchanged(keyValue)], [{ request_put: put }]);
+    return this.#client.commit([unchanged(keyValue)], [putOf(keyValue.key, value, keyValue.leaseId)]);
   }
 
   /** The etcd lease goes with its last key. */
@@ -211,6 +240,11 @@ export class EtcdLeaseStore implements LeaseStore {
     if (leaseId === NO_LEASE) return;
     await this.#client.revoke(leaseId);
     if (leaseId === this.#leaseId) this.#leaseId = null;
+  }
+
+  /** An etcd lease that has lost its key, if a hopsack host made it; others may carry more than that key. */
+  async #revokeOurs(leaseId: string): Promise<void> {
+    if (leaseId !== NO_LEASE && holderOf(leaseId, NOBODY) !== "unknown") await this.#client.revoke(leaseId);
   }
 
   async #entries(): Promise<EtcdEntry[]> {
@@ -228,7 +262,7 @@ export class EtcdLeaseStore implements LeaseStore {
   #storedLease(held: TimedLease, entry: EtcdEntry | undefined): Lease | undefined {
     if (entry === undefined) return undefined;
     const { keyValue, lease, fault } = entry;
-    if (lease !== null) return withNode(lease, keyValue, held.attrs.node ?? "");
+    if (lease !== null) return withNode(lease, keyValue, held.attrs.node ?? NOBODY);
     if (keyValue.leaseId === this.#leaseId) return held;
     throw new HopsackError("BAD_LEASE", fault);
   }
@@ -256,8 +290,16 @@ function unchanged({ key, modRevision }: KeyValue): ICompare {
   return { key: Buffer.from(key), target: "Mod", result: "Equal", mod_revision: modRevision };
 }
 
-function absent(key: Buffer): ICompare {
-  return { key, target: "Version", result: "Equal", version: 0 };
+function absent(key: string): ICompare {
+  return { key: Buffer.from(key), target: "Version", result: "Equal", version: 0 };
+}
+
+function putOf(key: string, value: string, leaseId: string): IRequestOp {
+  return { request_put: { key: Buffer.from(key), value: Buffer.from(value), lease: leaseId } };
+}
+
+function entryOf(entries: readonly EtcdEntry[], lease: SubnetPair): EtcdEntry | undefined {
+  return entries.find(({ pair }) => pair !== null && leaseKey(pair) === leaseKey(lease));
 }
 
 function removal({ key }: KeyValue): IRequestOp {

@@ -6,12 +6,22 @@ import { loadAddon } from "../addon.js";
 import { errnoOf, HopsackError } from "../errors.js";
 import { type Lease, type LeaseEvent, leaseKey, type TimedLease } from "../lease/lease.js";
 import { type NetworkConfig, parseNetworkConfig } from "../lease/network-config.js";
+import { replaceFile } from "../lease/replace-file.js";
+import type { SubnetPair } from "../lease/subnet-allocator.js";
 import { type Clock, systemClock } from "./clock.js";
 import { type TryLockFile, withFileLock } from "./file-lock.js";
 import { watchFolder } from "./folder-watch.js";
 import { LeaseFolder, unavailable } from "./lease-folder.js";
-import { decideAcquire, decideRelease, decideRenew, isLive, type LeaseTerms } from "./lease-rules.js";
-import type { AcquireRequest, LeaseStore } from "./lease-store.js";
+import {
+  decideAcquire,
+  decideRelease,
+  decideRenew,
+  decideReserve,
+  isLive,
+  type LeaseTerms,
+  type StoredLeases,
+} from "./lease-rules.js";
+import type { AcquireRequest, LeaseStore, Reservation } from "./lease-store.js";
 import { watchSnapshots } from "./snapshot-watch.js";
 import { StandingWarnings } from "./warnings.js";
 
@@ -29,6 +39,7 @@ export interface FileStoreOptions {
 
 /** Shared mounts deliver no inotify events for what other machines write. */
 const RELIST_MS = 10_000;
+const CONFIG_MODE = 0o644;
 
 export class FileLeaseStore implements LeaseStore {
   readonly description: string;
@@ -73,13 +84,7 @@ export class FileLeaseStore implements LeaseStore {
   acquire(request: AcquireRequest): Promise<TimedLease> {
     return this.#exclusively(async () => {
       await this.#leases.removeTemporaries();
-      const { leases, unreadable, faults } = await this.#leases.list();
-      this.#warnings.update(faults);
-      const { lease, remove } = decideAcquire(
-        request,
-        { description: this.description, leases, unreadable },
-        this.#terms(),
-      );
+      const { lease, remove } = decideAcquire(request, await this.#everything(), this.#terms());
       for (const gone of remove) await this.#leases.remove(gone);
       await this.#leases.put(lease);
       return lease;
@@ -125,6 +130,29 @@ export class FileLeaseStore implements LeaseStore {
     return watchSnapshots(source, [signal, this.#closing.signal], known);
   }
 
+  writeConfig(text: string): Promise<void> {
+    return this.#exclusively(async () => {
+      const path = join(this.#root, "config.json");
+      parseNetworkConfig(text, path);
+      await replaceFile(path, text, CONFIG_MODE);
+    });
+  }
+
+  reserve(reservation: Reservation): Promise<void> {
+    return this.#exclusively(async () => {
+      await this.#leases.put(decideReserve(reservation, await this.#everything(), this.#clock.now()));
+    });
+  }
+
+  remove(subnets: SubnetPair): Promise<boolean> {
+    return this.#exclusively(async () => {
+      const { leases, unreadable } = await this.#everything();
+      const held = [...leases.filter((lease) => isLive(lease, this.#clock.now())), ...unreadable].map(leaseKey);
+      await this.#leases.remove(subnets);
+      return held.includes(leaseKey(subnets));
+    });
+  }
+
   async close(): Promise<void> {
     this.#closing.abort();
   }
@@ -143,6 +171,12 @@ export class FileLeaseStore implements LeaseStore {
     return () => {
       for (const stop of stops) stop();
     };
+  }
+
+  async #everything(): Promise<StoredLeases> {
+    const { leases, unreadable, faults } = await this.#leases.list();
+    this.#warnings.update(faults);
+    return { description: this.description, leases, unreadable };
   }
 
   /**

@@ -1,4 +1,4 @@
-// Who may have which lease: the rules of acquire, renew and release, the same in every store that gives out subnets. Pure;
+// Who may have which lease: the rules of acquire, renew, release and reserve, the same in every store that gives out subnets. Pure;
 // the store makes reading, deciding and writing one step (a lock, a transaction).
 import { HopsackError } from "../errors.js";
 import { type Lease, type LeaseAttrs, leaseKey, type TimedLease } from "../lease/lease.js";
@@ -10,7 +10,7 @@ import {
   type SubnetPair,
 } from "../lease/subnet-allocator.js";
 import { formatPrefix } from "../net/prefix.js";
-import type { AcquireRequest } from "./lease-store.js";
+import type { AcquireRequest, Reservation } from "./lease-store.js";
 
 /** What a store holds at one moment. */
 export interface StoredLeases {
@@ -89,6 +89,21 @@ export function decideRelease<L extends Lease>(lease: Lease, stored: L | undefin
   return { ...stored, attrs: { ...stored.attrs, node: null, backendData: null, backendV6Data: null } };
 }
 
+/**
+ * The reservation as it is to be written, over whatever its key holds: the public IP's own lease of these subnets made
+ * permanent, or a new entry. @throws SUBNET_TAKEN
+ */
+export function decideReserve(reservation: Reservation, stored: StoredLeases, nowMs: number): TimedLease {
+  const live = stored.leases.filter((lease) => isLive(lease, nowMs));
+  const isOwn = (lease: Lease): boolean =>
+    leaseKey(lease) === leaseKey(reservation) && lease.attrs.publicIp === reservation.attrs.publicIp;
+  const rival = live.find((lease) => !isOwn(lease) && pairsOverlap(lease, reservation));
+  if (rival !== undefined) throw subnetTaken(reservation, rival, describeHolder(rival), stored.description);
+  const unreadable = stored.unreadable.find((pair) => pairsOverlap(pair, reservation));
+  if (unreadable !== undefined) throw subnetTaken(reservation, unreadable, "an unreadable entry", stored.description);
+  return { ...reservation, ...live.find(isOwn), expiresAt: null };
+}
+
 /** A lease without a node was written by flannel or by hand: its public IP alone says whose it is. */
 function isSameHolder(lease: Lease, stored: Lease): boolean {
   if (lease.attrs.publicIp !== stored.attrs.publicIp) return false;
@@ -112,6 +127,13 @@ function publicIpTaken(rival: Lease, description: string): HopsackError {
     `public IP ${rival.attrs.publicIp} belongs to ${holder}, which holds ${describeSubnets(rival)} ${until}; ` +
       `give this host another address with --public-ip or --iface, or, if that host is gone or renamed, remove lease ${leaseKey(rival)} from ${description}`,
   );
+}
+
+function subnetTaken(wanted: Reservation, held: SubnetPair, holder: string, description: string): HopsackError {
+  const isSame = leaseKey(wanted) === leaseKey(held);
+  const overlap = isSame ? `belongs to ${holder}` : `overlaps ${describeSubnets(held)} of ${holder}`;
+  const cure = `choose another subnet, or remove lease ${leaseKey(held)} from ${description} first`;
+  return new HopsackError("SUBNET_TAKEN", `${describeSubnets(wanted)} ${overlap}; ${cure}`);
 }
 
 function expiryWords({ expiresAt }: Lease): string {

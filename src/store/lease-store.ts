@@ -2,6 +2,7 @@
 // says whether the caller may try again. A store never retries for long by itself: daemon/lease-keeper.ts does.
 import type { Lease, LeaseAttrs, LeaseEvent, TimedLease } from "../lease/lease.js";
 import type { NetworkConfig } from "../lease/network-config.js";
+import type { SubnetPair } from "../lease/subnet-allocator.js";
 import type { Prefix } from "../net/prefix.js";
 
 export interface AcquireRequest {
@@ -10,6 +11,9 @@ export interface AcquireRequest {
   /** The subnet this host had before (subnet.env); taken again when it is free and still fits the config. */
   readonly previous: { readonly subnet: Prefix; readonly subnetV6: Prefix | null } | null;
 }
+
+/** A subnet kept for one public IP; the lease of nobody yet when it names no node. */
+export type Reservation = Omit<Lease, "expiresAt">;
 
 export interface LeaseStore {
   /** What a person calls it, e.g. `file:/var/lib/hopsack`. */
@@ -35,5 +39,20 @@ export interface LeaseStore {
    * `signal` aborts; may fail and be begun again with what is known by then.
    */
   watch(signal: AbortSignal, known?: readonly Lease[]): AsyncIterable<LeaseEvent[]>;
+  /**
+   * Replaces the network configuration, character by character; daemons read it when they start. Leases stay as they are.
+   * @throws BAD_CONFIG when readConfig could not read it (the old one stays), BAD_OPTION when the store is edited by hand
+   */
+  writeConfig(text: string): Promise<void>;
+  /**
+   * Keeps subnets for a public IP, for ever. Its own lease of just these subnets becomes permanent and keeps its attributes.
+   * @throws SUBNET_TAKEN naming who holds them or a part of them, BAD_OPTION when the store is edited by hand
+   */
+  reserve(reservation: Reservation): Promise<void>;
+  /**
+   * Takes a lease or reservation away from whoever holds it, an unreadable entry too; false when there was none.
+   * @throws BAD_OPTION when the store is edited by hand
+   */
+  remove(subnets: SubnetPair): Promise<boolean>;
   close(): Promise<void>;
 }

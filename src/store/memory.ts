@@ -2,9 +2,18 @@
 // as daemons that share a store.
 import { type Lease, type LeaseEvent, leaseKey, type TimedLease } from "../lease/lease.js";
 import { type NetworkConfig, parseNetworkConfig } from "../lease/network-config.js";
+import type { SubnetPair } from "../lease/subnet-allocator.js";
 import { type Clock, systemClock } from "./clock.js";
-import { decideAcquire, decideRelease, decideRenew, isLive, type LeaseTerms } from "./lease-rules.js";
-import type { AcquireRequest, LeaseStore } from "./lease-store.js";
+import {
+  decideAcquire,
+  decideRelease,
+  decideRenew,
+  decideReserve,
+  isLive,
+  type LeaseTerms,
+  type StoredLeases,
+} from "./lease-rules.js";
+import type { AcquireRequest, LeaseStore, Reservation } from "./lease-store.js";
 import { watchSnapshots } from "./snapshot-watch.js";
 
 export class MemoryState {
@@ -30,8 +39,8 @@ export class MemoryState {
     this.#announce();
   }
 
-  remove(lease: Lease): void {
-    this.#leases.delete(leaseKey(lease));
+  remove(pair: SubnetPair): void {
+    this.#leases.delete(leaseKey(pair));
     this.#announce();
   }
 
@@ -63,8 +72,7 @@ export class MemoryLeaseStore implements LeaseStore {
   }
 
   async acquire(request: AcquireRequest): Promise<TimedLease> {
-    const stored = { description: this.description, leases: this.#state.leases(), unreadable: [] };
-    const { lease, remove } = decideAcquire(request, stored, this.#terms());
+    const { lease, remove } = decideAcquire(request, this.#stored(), this.#terms());
     for (const gone of remove) this.#state.remove(gone);
     this.#state.put(lease);
     return lease;
@@ -96,8 +104,27 @@ export class MemoryLeaseStore implements LeaseStore {
     return watchSnapshots(source, [signal, this.#closing.signal], known);
   }
 
+  async writeConfig(text: string): Promise<void> {
+    parseNetworkConfig(text, this.description);
+    this.#state.configText = text;
+  }
+
+  async reserve(reservation: Reservation): Promise<void> {
+    this.#state.put(decideReserve(reservation, this.#stored(), this.#clock.now()));
+  }
+
+  async remove(subnets: SubnetPair): Promise<boolean> {
+    const stored = this.#state.get(leaseKey(subnets));
+    this.#state.remove(subnets);
+    return stored !== undefined && isLive(stored, this.#clock.now());
+  }
+
   async close(): Promise<void> {
     this.#closing.abort();
+  }
+
+  #stored(): StoredLeases {
+    return { description: this.description, leases: this.#state.leases(), unreadable: [] };
   }
 
   #terms(): LeaseTerms {

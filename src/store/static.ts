@@ -110,8 +110,24 @@ export class StaticLeaseStore implements LeaseStore {
     return watchSnapshots(source, [signal, this.#closing.signal], known);
   }
 
+  async writeConfig(): Promise<void> {
+    throw this.#editedByHand("change its network keys");
+  }
+
+  async reserve(): Promise<void> {
+    throw this.#editedByHand("add the host to its Hosts");
+  }
+
+  async remove(): Promise<boolean> {
+    throw this.#editedByHand("remove the host from its Hosts");
+  }
+
   async close(): Promise<void> {
     this.#closing.abort();
+  }
+
+  #editedByHand(cure: string): HopsackError {
+    return new HopsackError("BAD_OPTION", `${this.description} is edited by hand; ${cure} with an editor`);
   }
 
   /** A host that names no mode is taken to run the one this host runs. */

@@ -5,7 +5,14 @@ import { formatLeaseAttrs } from "../../src/lease/lease-json.js";
 import { EtcdLeaseStore } from "../../src/store/etcd.js";
 import { EtcdCluster } from "../support/etcd.js";
 import { inOwnNamespace } from "../support/netns.js";
-import { type LeasingHarness, leasingContract, type Tap, TTL_SECONDS, watchingContract } from "./lease-store.js";
+import {
+  administrationContract,
+  type LeasingHarness,
+  leasingContract,
+  type Tap,
+  TTL_SECONDS,
+  watchingContract,
+} from "./lease-store.js";
 
 inOwnNamespace(t, import.meta.url, () => {
   const started = EtcdCluster.start();
@@ -47,6 +54,7 @@ inOwnNamespace(t, import.meta.url, () => {
 
   watchingContract("etcd", make);
   leasingContract("etcd", make);
+  administrationContract("etcd", make);
   t.teardown(async () => (await started).killAll());
 });
 

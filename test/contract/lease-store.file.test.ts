@@ -5,7 +5,14 @@ import { leaseKey } from "../../src/lease/lease.js";
 import { formatLeaseFile } from "../../src/lease/lease-json.js";
 import { replaceFile } from "../../src/lease/replace-file.js";
 import { FileLeaseStore } from "../../src/store/file.js";
-import { type LeasingHarness, leasingContract, type Tap, TTL_SECONDS, watchingContract } from "./lease-store.js";
+import {
+  administrationContract,
+  type LeasingHarness,
+  leasingContract,
+  type Tap,
+  TTL_SECONDS,
+  watchingContract,
+} from "./lease-store.js";
 import { ManualClock, manualTime } from "./manual-clock.js";
 
 async function make(t: Tap, configText: string): Promise<LeasingHarness> {
@@ -25,3 +32,4 @@ async function make(t: Tap, configText: string): Promise<LeasingHarness> {
 
 watchingContract("file", make);
 leasingContract("file", make);
+administrationContract("file", make);

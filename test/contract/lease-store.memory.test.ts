@@ -1,6 +1,12 @@
 // The memory store keeps the contract.
 import { MemoryLeaseStore, MemoryState } from "../../src/store/memory.js";
-import { type LeasingHarness, leasingContract, TTL_SECONDS, watchingContract } from "./lease-store.js";
+import {
+  administrationContract,
+  type LeasingHarness,
+  leasingContract,
+  TTL_SECONDS,
+  watchingContract,
+} from "./lease-store.js";
 import { ManualClock, manualTime } from "./manual-clock.js";
 
 async function make(_t: unknown, configText: string): Promise<LeasingHarness> {
@@ -16,3 +22,4 @@ async function make(_t: unknown, configText: string): Promise<LeasingHarness> {
 
 watchingContract("memory", make);
 leasingContract("memory", make);
+administrationContract("memory", make);

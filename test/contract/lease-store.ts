@@ -1,11 +1,11 @@
 // The contract of src/store/lease-store.ts as tests. watchingContract: every store. leasingContract: those that give out
-// subnets. Each implementation runs through them in its own lease-store.<name>.test.ts.
+// subnets. administrationContract: those that commands may change; it needs no clock of its own. Each implementation runs through them in its own lease-store.<name>.test.ts.
 import t from "tap";
 import { HopsackError } from "../../src/errors.js";
 import { type Lease, type LeaseAttrs, type LeaseEvent, leaseKey, type TimedLease } from "../../src/lease/lease.js";
 import { LeaseTable } from "../../src/lease/lease-table.js";
 import { formatPrefix, overlaps, type Prefix, parsePrefix } from "../../src/net/prefix.js";
-import type { AcquireRequest, LeaseStore } from "../../src/store/lease-store.js";
+import type { AcquireRequest, LeaseStore, Reservation } from "../../src/store/lease-store.js";
 
 /** Life of a lease in the stores under test. */
 export const TTL_SECONDS = 3600;
@@ -390,4 +390,145 @@ function expiryContract(name: string, make: MakeHarness<LeasingHarness>): void {
     const lease = await acquire(open(), attrs(1, "beta"));
     t.same(await open().list(), [asListed(lease)]);
   });
+
+  t.test(`${name}: an expired lease does not keep its subnet from being reserved, and cannot be removed`, async (t) => {
+    const { open, expire } = await make(t, CONFIG);
+    const lease = await acquire(open(), attrs(1), "10.244.2.0/24");
+    await expire();
+    t.equal(await open().remove(lease), false);
+    await acquire(open(), attrs(1), "10.244.2.0/24");
+    await expire();
+    await open().reserve(wanted(2));
+    t.same(await open().list(), [reservation(2, null)]);
+  });
+}
+
+/** For every store that `hopsack leases` may change. */
+export function administrationContract(name: string, make: MakeHarness<WatchingHarness>): void {
+  reservingContract(name, make);
+  removingContract(name, make);
+  configContract(name, make);
+}
+
+function reservingContract(name: string, make: MakeHarness<WatchingHarness>): void {
+  t.test(`${name}: what is reserved is kept for its public IP`, async (t) => {
+    const { open } = await make(t, JSON.stringify({ Network: "10.244.0.0/22" }));
+    const watching = new Watching(t, open());
+    t.same(await watching.nextKeys(), []);
+    await open().reserve(wanted(2));
+    t.same(await watching.next(), [{ kind: "added", lease: reservation(2, null) }]);
+    t.same(await open().list(), [reservation(2, null)]);
+    const others = [await acquire(open(), attrs(50)), await acquire(open(), attrs(51))];
+    t.notOk(others.some((lease) => leaseKey(lease) === "10.244.2.0-24"));
+    t.same(await acquire(open(), attrs(2)), reservation(2));
+  });
+
+  t.test(`${name}: a lease that is reserved for its holder becomes permanent and keeps its attributes`, async (t) => {
+    const { open, asListed } = await make(t, CONFIG);
+    const store = open();
+    const lease = await acquire(store, { ...attrs(1), backendData: { VNI: 1 } }, "10.244.1.0/24");
+    await open().reserve(wanted(1));
+    t.same(await open().list(), [asListed({ ...lease, expiresAt: null })]);
+    t.equal((await store.renew(lease)).expiresAt, null, "and its holder's next renewal leaves it so");
+    await open().reserve(wanted(1));
+    t.same(await open().list(), [asListed({ ...lease, expiresAt: null })], "a second time changes nothing");
+  });
+
+  t.test(`${name}: a host that has another subnet moves to its reservation when it starts again`, async (t) => {
+    const { open, asListed } = await make(t, CONFIG);
+    await acquire(open(), attrs(1), "10.244.77.0/24");
+    await open().reserve(wanted(1));
+    t.same(keys(await open().list()), ["10.244.1.0-24", "10.244.77.0-24"], "the running host loses nothing");
+    t.same(await acquire(open(), attrs(1)), reservation(1));
+    t.same(await open().list(), [asListed(reservation(1))]);
+  });
+
+  t.test(`${name}: a subnet that another host holds, whole or in part, cannot be reserved`, async (t) => {
+    const { open, put } = await make(t, CONFIG);
+    await acquire(open(), attrs(1), "10.244.1.0/24");
+    await put(reservation(2, null));
+    const before = await open().list();
+    const refusals: readonly [subnet: string, message: RegExp][] = [
+      ["10.244.1.0/24", /^10\.244\.1\.0\/24 belongs to (h1 \()?192\.168\.50\.1\)?; choose another/],
+      [
+        "10.244.1.128/25",
+        /^10\.244\.1\.128\/25 overlaps 10\.244\.1\.0\/24 of (h1 \()?192\.168\.50\.1\)?; choose another/,
+      ],
+      ["10.244.2.0/23", /^10\.244\.2\.0\/23 overlaps 10\.244\.2\.0\/24 of 192\.168\.50\.2; .* lease 10\.244\.2\.0-24 /],
+    ];
+    for (const [subnet, message] of refusals) {
+      const reserved = open().reserve({ ...wanted(9), subnet: prefix(subnet) });
+      await t.rejects(reserved, { code: "SUBNET_TAKEN", message });
+    }
+    t.same(await open().list(), before, "and nobody loses anything");
+  });
+
+  t.test(`${name}: one of two hosts that reserve a subnet at once gets it`, async (t) => {
+    const { open } = await make(t, CONFIG);
+    const both = [open().reserve(wanted(1)), open().reserve({ ...wanted(2), subnet: wanted(1).subnet })];
+    const outcomes = await Promise.allSettled(both);
+    t.same(outcomes.map(({ status }) => status).sort(), ["fulfilled", "rejected"]);
+    const refused = outcomes.find((outcome) => outcome.status === "rejected");
+    t.match(refused?.reason, { code: "SUBNET_TAKEN" });
+    t.equal((await open().list()).length, 1);
+  });
+}
+
+function removingContract(name: string, make: MakeHarness<WatchingHarness>): void {
+  t.test(
+    `${name}: a removed lease is gone for its holder and free for others, a removed reservation too`,
+    async (t) => {
+      const { open } = await make(t, CONFIG);
+      const store = open();
+      const lease = await acquire(store, attrs(1), "10.244.1.0/24");
+      await open().reserve(wanted(2));
+      const watching = new Watching(t, open());
+      t.same(await watching.nextKeys(), ["+10.244.1.0-24", "+10.244.2.0-24"]);
+      t.equal(await open().remove(lease), true);
+      t.same(await watching.nextKeys(), ["-10.244.1.0-24"]);
+      await t.rejects(store.renew(lease), { code: "LEASE_LOST" });
+      t.equal(await open().remove(reservation(2)), true);
+      t.same(await watching.nextKeys(), ["-10.244.2.0-24"]);
+      t.same(await open().list(), []);
+      t.equal(leaseKey(await acquire(open(), attrs(3), "10.244.1.0/24")), "10.244.1.0-24");
+    },
+  );
+
+  t.test(`${name}: removing what is not there says so and touches nothing`, async (t) => {
+    const { open } = await make(t, CONFIG);
+    await open().reserve(wanted(1));
+    t.equal(await open().remove(reservation(2)), false);
+    t.equal(
+      await open().remove({ subnet: prefix("10.244.1.0/25"), subnetV6: null }),
+      false,
+      "a part of a lease is none",
+    );
+    t.same(await open().list(), [reservation(1, null)]);
+  });
+}
+
+function configContract(name: string, make: MakeHarness<WatchingHarness>): void {
+  t.test(`${name}: a new network configuration is read by all and leaves the leases alone`, async (t) => {
+    const { open } = await make(t, CONFIG);
+    const store = open();
+    await open().reserve(wanted(1));
+    await open().writeConfig('{ "Network": "10.9.0.0/16", "SubnetLen": 25 }\n');
+    t.match(await store.readConfig(), { network: prefix("10.9.0.0/16"), subnetLen: 25 });
+    t.equal((await acquire(open(), attrs(3))).subnet.length, 25);
+    t.ok(keys(await open().list()).includes("10.244.1.0-24"), "a lease outside stays until somebody removes it");
+  });
+
+  t.test(`${name}: a network configuration that cannot be read is refused, and the old one stays`, async (t) => {
+    const { open } = await make(t, CONFIG);
+    for (const text of ["", "{", '{"Network": "10.9.0.0"}']) {
+      await t.rejects(open().writeConfig(text), { code: "BAD_CONFIG" }, text);
+    }
+    t.match(await open().readConfig(), { network: prefix("10.244.0.0/16") });
+  });
+}
+
+/** To be reserved: subnet 10.244.<number>.0/24 for host `number`, who has not come yet. */
+function wanted(number: number): Reservation {
+  const { subnet, subnetV6, attrs } = reservation(number, null);
+  return { subnet, subnetV6, attrs };
 }

@@ -186,6 +186,28 @@ t.test("the watch survives its folder being removed and made again", async (t) =
   t.same(await waiting, ["+10.244.2.0-24"]);
 });
 
+t.test("a damaged lease file keeps its subnet from being reserved, and can be removed", async (t) => {
+  const { open, subnets } = await lab(t.testdir());
+  const pair = { subnet: prefix("10.244.1.0/24"), subnetV6: null };
+  await writeFile(join(subnets, "10.244.1.0-24.json"), "{");
+  await t.rejects(open().reserve({ ...pair, attrs: attrs(1, null) }), {
+    code: "SUBNET_TAKEN",
+    message: /^10\.244\.1\.0\/24 belongs to an unreadable entry; .* remove lease 10\.244\.1\.0-24 /,
+  });
+  t.equal(await open().remove(pair), true);
+  t.same(await readdir(subnets), []);
+});
+
+t.test("a configuration is written to the folder as it was typed, whatever --net-config says", async (t) => {
+  const { open, folder } = await lab(t.testdir());
+  const other = join(folder, "other.json");
+  await writeFile(other, '{"Network": "10.9.0.0/16"}');
+  const text = '{"Network":   "10.7.0.0/16"}\n';
+  await open({ netConfigPath: other }).writeConfig(text);
+  t.equal(await readFile(join(folder, "config.json"), "utf8"), text);
+  t.equal(await readFile(other, "utf8"), '{"Network": "10.9.0.0/16"}');
+});
+
 t.test("closing the store ends a wait for the lock", async (t) => {
   const { open } = await lab(t.testdir());
   let isTried = (): void => undefined;

@@ -130,3 +130,15 @@ t.test("the network configuration may stand in a file of its own", async (t) => 
   t.same((await store.list()).map(leaseKey), ["10.244.1.0-24"]);
   t.equal(await readFile(path, "utf8"), JSON.stringify({ Hosts: [H1] }));
 });
+
+t.test("no command changes the list: it is edited by hand", async (t) => {
+  const { store, path } = await open(t, list([H1]));
+  const attempts = [() => store.writeConfig(), () => store.reserve(), () => store.remove()];
+  for (const attempt of attempts) {
+    await t.rejects(async () => void (await attempt()), {
+      code: "BAD_OPTION",
+      message: `static:${path} is edited by hand; `,
+    });
+  }
+  t.equal(await readFile(path, "utf8"), list([H1]));
+});
