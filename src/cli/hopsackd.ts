@@ -6,10 +6,14 @@ import { runDaemon } from "../daemon/daemon.js";
 import { host } from "../daemon/host.js";
 import { createLogger } from "../daemon/log.js";
 import { type DaemonOptions, parseInvocation } from "../daemon/options.js";
+import { titleWithoutPassword } from "../daemon/store-options.js";
 import { packageVersion } from "../daemon/version.js";
 import { errorText, exitStatus } from "./output.js";
 
 const SIGNAL_STATUS_BASE = 128;
+
+const title = titleWithoutPassword(process.argv);
+if (title !== null) process.title = title;
 
 try {
   const invocation = parseInvocation(process.argv.slice(2), process.env, packageVersion());

@@ -3,6 +3,7 @@
 // nowhere else.
 import { Command, CommanderError } from "commander";
 import { usageSentence } from "../daemon/options.js";
+import { titleWithoutPassword } from "../daemon/store-options.js";
 import { packageVersion } from "../daemon/version.js";
 import { HopsackError } from "../errors.js";
 import { addLabCommand } from "./lab.js";
@@ -13,6 +14,9 @@ const USAGE_STATUS = 2;
 
 /** `hopsack status | head` closes our stdout early; that is no error. */
 process.stdout.on("error", () => process.exit());
+
+const title = titleWithoutPassword(process.argv);
+if (title !== null) process.title = title;
 
 try {
   await run(process.argv.slice(2));

@@ -4,6 +4,7 @@ import { type Lease, type LeaseAttrs, subnetsOf } from "../lease/lease.js";
 import type { SubnetPair } from "../lease/subnet-allocator.js";
 import { readSubnetEnv } from "../lease/subnet-env.js";
 import type { Prefix } from "../net/prefix.js";
+import { describeEtcd } from "../store/etcd-settings.js";
 import type { LeaseStore } from "../store/lease-store.js";
 import { Bell } from "./bell.js";
 import type { Context } from "./context.js";
@@ -15,7 +16,6 @@ import { findOutset } from "./outset.js";
 import { chosenConfig, RunningDaemon } from "./running-daemon.js";
 import { initialState } from "./state.js";
 import { serveStatus } from "./status-server.js";
-import { describeStore } from "./store-flags.js";
 import { isRetryable, Trouble } from "./trouble.js";
 import { UndoStack } from "./undo.js";
 import { packageVersion } from "./version.js";
@@ -35,7 +35,7 @@ export async function runDaemon(options: DaemonOptions, world: World, log: Logge
     version: packageVersion(),
     node: options.nodeName,
     startedAt,
-    storeSpec: describeStore(options.store),
+    storeSpec: options.etcd === null ? options.store : describeEtcd(options.etcd),
   };
   const state = initialState(fixed);
   const bells = { changed: new Bell(), doubt: new Bell(), host: new Bell(), config: new Bell() };
@@ -106,8 +106,8 @@ async function start(context: Context, signal: AbortSignal): Promise<RunningDaem
 
 async function openStore({ options, world, log, undo, bells }: Context): Promise<LeaseStore> {
   const { leaseTtlSeconds, netConfigPath } = options;
-  const store = await world.openStore(options.store.spec, {
-    etcd: options.store.etcd,
+  const store = await world.openStore(options.store, {
+    etcd: options.etcd,
     leaseTtlSeconds,
     netConfigPath,
     onWarning: (reason) => log.warn({ reason }, "store_warning"),

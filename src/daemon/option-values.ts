@@ -42,6 +42,11 @@ export const socketPath: ValueParser<string> = {
   parse: (text) => (Buffer.byteLength(text) > MAX_SOCKET_PATH_BYTES ? undefined : path.parse(text)),
 };
 
+export const commaList: ValueParser<readonly string[]> = {
+  accepted: "a list separated by commas",
+  parse: (text) => (text === "" ? undefined : text.split(",").map((entry) => entry.trim())),
+};
+
 /** An address other hosts can send to: not 0.x, 127.x, multicast or above. */
 export const hostAddress: ValueParser<string> = {
   accepted: "an IPv4 address of a host, e.g. 192.168.50.10",

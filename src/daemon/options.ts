@@ -1,16 +1,16 @@
 // The flags of hopsackd, and the environment variable each of them can be instead. Flags that flanneld has keep
 // flanneld's names, and its single-dash form (`-iface=eth0`) is understood. Called by cli/hopsackd.ts only.
 import { dirname, join } from "node:path";
-import { Command, CommanderError, Option } from "commander";
+import { Command, CommanderError } from "commander";
 import type { OffloadSwitches } from "../addon.js";
 import { HopsackError } from "../errors.js";
+import { commandOption, type Flag, type GivenOptions, readValue } from "./flags.js";
 import { nodeName } from "./identity.js";
 import type { LogLevel, ValueParser } from "./option-values.js";
 import * as values from "./option-values.js";
-import { type Flag, STORE_FLAGS, type StoreChoice, storeChoice } from "./store-flags.js";
+import { readStoreOptions, STORE_FLAGS, type StoreOptions } from "./store-options.js";
 
-export interface DaemonOptions {
-  readonly store: StoreChoice;
+export interface DaemonOptions extends StoreOptions {
   readonly netConfigPath: string | null;
   /** Overrides the Backend.Type of the network configuration. */
   readonly backendType: string | null;
@@ -41,7 +41,6 @@ export type Invocation =
 const DEFAULT_SUBNET_FILE = "/run/flannel/subnet.env";
 
 const FLAGS = {
-  ...STORE_FLAGS,
   netConfig: { name: "net-config", value: "PATH", help: "network configuration (JSON) to use instead of the store's" },
   backend: { name: "backend", value: "TYPE", help: "backend to use instead of the network configuration's" },
   iface: { name: "iface", value: "NAME|IP", help: "interface that carries the packets (default: the default route's)" },
@@ -113,14 +112,14 @@ export function parseInvocation(argv: readonly string[], env: NodeJS.ProcessEnv,
   return { kind: "run", options: readOptions(command.opts(), env) };
 }
 
-/** The environment variable of a flag: `--lease-ttl` is HOPSACKD_LEASE_TTL. */
-export function variableOf(flagName: string): string {
-  return `HOPSACKD_${flagName.toUpperCase().replaceAll("-", "_")}`;
+/** Those of the store first: the question a new user answers first. */
+function allFlags(): readonly Flag[] {
+  return [...STORE_FLAGS, ...Object.values(FLAGS)];
 }
 
 /** The names of all flags that have a variable, for documents and tests. */
 export function flagNames(): string[] {
-  return Object.values(FLAGS).map((flag) => flag.name);
+  return allFlags().map((flag) => flag.name);
 }
 
 function buildCommand(version: string): Command {
@@ -136,9 +135,7 @@ function buildCommand(version: string): Command {
     )
     .allowExcessArguments()
     .exitOverride();
-  for (const flag of Object.values(FLAGS)) {
-    command.addOption(new Option(`--${flag.name} ${flag.value === null ? "[BOOL]" : `<${flag.value}>`}`, flag.help));
-  }
+  for (const flag of allFlags()) command.addOption(commandOption(flag));
   return command;
 }
 
@@ -151,16 +148,17 @@ function doubleDashed(argument: string): string {
 export function usageSentence({ message }: CommanderError): string {
   return message
     .replace(/^error: /, "")
+    .replace(/^(unknown option '[^=]*)=.*'/s, "$1'") // the value may be a password
     .replaceAll("\n", " ")
     .trim();
 }
 
-function readOptions(given: Readonly<Record<string, unknown>>, env: NodeJS.ProcessEnv): DaemonOptions {
+function readOptions(given: GivenOptions, env: NodeJS.ProcessEnv): DaemonOptions {
   const read = <T>(flag: Flag, parser: ValueParser<T>): T | null => readValue(flag, parser, given, env);
   const isOn = (flag: Flag): boolean => read(flag, values.truth) ?? false;
   const subnetFile = read(FLAGS.subnetFile, values.path) ?? DEFAULT_SUBNET_FILE;
   return {
-    store: storeChoice((flag) => read(flag, values.anyText)),
+    ...readStoreOptions(given, env),
     netConfigPath: read(FLAGS.netConfig, values.path),
     backendType: read(FLAGS.backend, values.anyText),
     iface: read(FLAGS.iface, values.anyText),
@@ -191,22 +189,4 @@ function readOptions(given: Readonly<Record<string, unknown>>, env: NodeJS.Proce
 function defaultLeaseCache(subnetFile: string): string {
   const folder = subnetFile === DEFAULT_SUBNET_FILE ? "/var/lib/hopsack" : dirname(subnetFile);
   return join(folder, "known-leases.json");
-}
-
-/** The value of one flag, from the command line or else the environment; null when neither has it. */
-function readValue<T>(
-  flag: Flag,
-  parser: ValueParser<T>,
-  given: Readonly<Record<string, unknown>>,
-  env: NodeJS.ProcessEnv,
-): T | null {
-  const key = flag.name.replace(/-([a-z])/g, (_, letter: string) => letter.toUpperCase());
-  const fromFlag = given[key];
-  const variable = variableOf(flag.name);
-  const text = fromFlag === true ? "true" : (fromFlag ?? env[variable]);
-  if (typeof text !== "string") return null;
-  const value = parser.parse(text);
-  if (value !== undefined) return value;
-  const origin = fromFlag === undefined ? `${variable}=${text}` : `--${flag.name} ${text === "" ? '""' : text}`;
-  throw new HopsackError("BAD_OPTION", `${origin} is not accepted; give ${parser.accepted}`);
 }

@@ -19,7 +19,7 @@ export const DEFAULT_ETCD_ENDPOINTS = ["http://127.0.0.1:2379"];
 /** flannel's. */
 export const DEFAULT_ETCD_PREFIX = "/coreos.com/network";
 
-const ENDPOINT = /^https?:\/\/(\[[0-9a-fA-F:.]+\]|[^\s/:?#@[\]]+)(:[0-9]{1,5})?\/?$/;
+const ENDPOINT = /^https?:\/\/(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?\/?$/;
 const DEFAULT_PORT = 2379;
 
 /**
@@ -28,6 +28,9 @@ const DEFAULT_PORT = 2379;
  */
 export function checkedEtcdSettings(settings: EtcdSettings): EtcdSettings {
   const { certFile, keyFile, username, password, passwordFile } = settings;
+  if (settings.endpoints.join().includes("@")) {
+    throw bad("--etcd-endpoints holds a user or password; give --etcd-username and --etcd-password-file instead");
+  }
   const endpoints = settings.endpoints.map(checkedEndpoint);
   const isSecure = endpoints.some((endpoint) => endpoint.startsWith("https:"));
   if (isSecure && !endpoints.every((endpoint) => endpoint.startsWith("https:"))) {
@@ -65,7 +68,7 @@ function checkPlain(settings: EtcdSettings, endpoints: readonly string[]): void 
 function checkedEndpoint(text: string): string {
   const endpoint = /^[a-z]+:\/\//.test(text) ? text : `http://${text}`;
   const port = /:([0-9]+)\/?$/.exec(endpoint)?.[1];
-  if (!ENDPOINT.test(endpoint) || Number(port ?? DEFAULT_PORT) > 65_535 || Number(port ?? DEFAULT_PORT) === 0) {
+  if (!ENDPOINT.test(endpoint) || !URL.canParse(endpoint) || Number(port) === 0) {
     throw bad(
       `--etcd-endpoints ${JSON.stringify(text)} is not an endpoint; give http://HOST:PORT or https://HOST:PORT`,
     );

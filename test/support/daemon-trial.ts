@@ -26,7 +26,8 @@ export const UNDERLAY: Underlay = {
   publicIp: "192.168.50.10",
   mtuBytes: 1500,
 };
-const CONFIG = '{"Network": "10.244.0.0/16", "Backend": {"Type": "udp"}}';
+/** The host's own subnet, taken by chance, is none of those that tests give to peers (10.244.200.0/24 and on). */
+export const CONFIG = '{"Network": "10.244.0.0/16", "SubnetMax": "10.244.99.0", "Backend": {"Type": "udp"}}';
 const LIMIT_MS = 5000;
 
 type LogLine = Readonly<Record<string, unknown>> & { readonly event: string };

@@ -7,10 +7,9 @@ import { leaseKey } from "../../../src/lease/lease.js";
 import type { LeaseStore } from "../../../src/store/lease-store.js";
 import { MemoryState } from "../../../src/store/memory.js";
 import { lease } from "../../support/daemon-fixtures.js";
-import { methods, Trial, UNDERLAY, until } from "../../support/daemon-trial.js";
+import { CONFIG, methods, Trial, UNDERLAY, until } from "../../support/daemon-trial.js";
 
 const peerB = lease("10.244.200.0/24", "192.168.50.11", "b");
-const CONFIG = '{"Network": "10.244.0.0/16", "Backend": {"Type": "udp"}}';
 
 /** A store that a test can take away and give back. */
 function removable(): { isAway: boolean; wrap: (store: LeaseStore) => LeaseStore } {
@@ -189,7 +188,7 @@ t.test("another mode in the store is taken over without a restart", async (t) =>
   trial.run();
   await trial.logged("ready");
   const subnet = leaseKey(trial.own());
-  trial.leases.configText = '{"Network": "10.244.0.0/16", "Backend": {"Type": "udp", "Port": 9000}}';
+  trial.leases.configText = CONFIG.replace('"udp"', '"udp", "Port": 9000');
   trial.configChanged();
   await until("the pump runs again", () => trial.deeds.filter((deed) => deed === "start pump").length === 2);
   t.same(
@@ -198,7 +197,7 @@ t.test("another mode in the store is taken over without a restart", async (t) =>
   );
   t.equal(leaseKey(trial.own()), subnet);
 
-  trial.leases.configText = '{"Network": "10.244.0.0/16", "Backend": {"Type": "vxlan"}}';
+  trial.leases.configText = CONFIG.replace('"udp"', '"vxlan"');
   trial.configChanged();
   await until("the lease says so", () => trial.own().attrs.backendType === "vxlan");
   t.equal(leaseKey(trial.own()), subnet, "in the same subnet");

@@ -1,7 +1,9 @@
 import { hostname } from "node:os";
 import t from "tap";
-import { type DaemonOptions, flagNames, parseInvocation, variableOf } from "../../../src/daemon/options.js";
+import { variableOf } from "../../../src/daemon/flags.js";
+import { type DaemonOptions, flagNames, parseInvocation } from "../../../src/daemon/options.js";
 import { HopsackError } from "../../../src/errors.js";
+import type { EtcdSettings } from "../../../src/store/etcd-settings.js";
 
 const ALL_ON = { tso: true, uso: true, udpGso: true, udpGro: true, tunGro: true };
 const ALL_OFF = { tso: false, uso: false, udpGso: false, udpGro: false, tunGro: false };
@@ -24,7 +26,8 @@ function refusal(argv: string[], env: NodeJS.ProcessEnv = {}): string {
 
 t.test("without flags the daemon runs with flannel's defaults where flannel has them", async (t) => {
   t.same(options([]), {
-    store: { spec: "file:/var/lib/hopsack", etcd: null },
+    store: "file:/var/lib/hopsack",
+    etcd: null,
     netConfigPath: null,
     backendType: null,
     iface: null,
@@ -45,9 +48,21 @@ t.test("without flags the daemon runs with flannel's defaults where flannel has 
   });
 });
 
+function etcd(settings: Partial<EtcdSettings>): Partial<DaemonOptions> {
+  const endpoints = ["http://127.0.0.1:2379"];
+  const login = { username: null, password: null, passwordFile: null };
+  const files = { caFile: null, certFile: null, keyFile: null };
+  return { store: "etcd", etcd: { endpoints, prefix: "/coreos.com/network", ...files, ...login, ...settings } };
+}
+
+/** These mean nothing alone: test/unit/daemon/store-options.test.ts. */
+const COMPANY_FLAGS = ["cafile", "certfile", "keyfile", "username", "password", "password-file"];
+
 /** Flag, a value it takes, and the option it becomes. */
 const CASES: readonly [flag: string, value: string, option: Partial<DaemonOptions>][] = [
-  ["store", "static:/etc/hosts.json", { store: { spec: "static:/etc/hosts.json", etcd: null } }],
+  ["store", "static:/etc/hosts.json", { store: "static:/etc/hosts.json" }],
+  ["etcd-endpoints", "http://h1:2379,http://h2:2379", etcd({ endpoints: ["http://h1:2379", "http://h2:2379"] })],
+  ["etcd-prefix", "/lab", etcd({ prefix: "/lab" })],
   ["net-config", "/etc/net.json", { netConfigPath: "/etc/net.json" }],
   ["backend", "udp", { backendType: "udp" }],
   ["iface", "eth0", { iface: "eth0" }],
@@ -68,13 +83,8 @@ const CASES: readonly [flag: string, value: string, option: Partial<DaemonOption
 ];
 
 t.test("every flag works in each way of writing it", async (t) => {
-  t.same(
-    CASES.map(([flag]) => flag).sort(),
-    flagNames()
-      .filter((name) => !name.startsWith("etcd-"))
-      .sort(),
-    "the table knows every flag",
-  );
+  const known = [...CASES.map(([flag]) => flag), ...COMPANY_FLAGS.map((name) => `etcd-${name}`)];
+  t.same(known.sort(), flagNames().sort(), "the table knows every flag");
   for (const [flag, value, option] of CASES) {
     t.match(options([`--${flag}`, value]), option, `--${flag} ${value}`);
     t.match(options([`--${flag}=${value}`]), option, `--${flag}=${value}`);
@@ -153,6 +163,8 @@ t.test("an unknown flag is refused with the flag that may be meant", async (t) =
   );
   t.match(refusal(["-subnet-fil=/x"]), "Did you mean --subnet-file?");
   t.match(refusal(["--iface"]), "option '--iface <NAME|IP>' argument missing");
+  const slip = "unknown option '--etcd-passwort'; hopsackd --help lists the options";
+  t.equal(refusal(["--etcd-passwort=secret's"]), slip, "a value is not repeated: it may be a password");
   t.match(refusal(["up"]), 'hopsackd takes no argument "up", only options');
 });
 
