@@ -7,6 +7,7 @@ import { titleWithoutPassword } from "../daemon/store-options.js";
 import { packageVersion } from "../daemon/version.js";
 import { HopsackError } from "../errors.js";
 import { addLabCommand } from "./lab.js";
+import { addLeasesCommand } from "./leases.js";
 import { errorText, exitStatus } from "./output.js";
 import { addStatusCommand } from "./status.js";
 
@@ -27,12 +28,15 @@ try {
 
 async function run(argv: readonly string[]): Promise<void> {
   const program = new Command("hopsack")
-    .description("Looks at the overlay network daemon of this host, and builds labs of network namespaces.")
+    .description(
+      "Looks at the overlay network daemon of this host and at the leases of all, and builds labs of network namespaces.",
+    )
     .version(`hopsack ${packageVersion()}`, "--version", "print the version and exit")
     .helpOption("-h, --help", "print this help and exit")
     .configureOutput({ outputError: () => {} })
     .exitOverride();
   addStatusCommand(program);
+  addLeasesCommand(program);
   addLabCommand(program);
   if (argv.length === 0) return program.outputHelp();
   try {

@@ -44,10 +44,15 @@ export function readValue<T>(
   const variable = variableOf(flag.name);
   const text = fromFlag === true ? "true" : (fromFlag ?? env[variable]);
   if (typeof text !== "string") return null;
+  return parseValue(fromFlag === undefined ? `${variable}=` : `--${flag.name}`, text, parser);
+}
+
+/** @param origin what stands before the text: `--lease-ttl` or `HOPSACKD_LEASE_TTL=` @throws BAD_OPTION */
+export function parseValue<T>(origin: string, text: string, parser: ValueParser<T>): T {
   const value = parser.parse(text);
   if (value !== undefined) return value;
-  const origin = fromFlag === undefined ? `${variable}=${text}` : `--${flag.name} ${text === "" ? '""' : text}`;
-  throw new HopsackError("BAD_OPTION", `${origin} is not accepted; give ${parser.accepted}`);
+  const shown = origin.endsWith("=") ? `${origin}${text}` : `${origin} ${text === "" ? '""' : text}`;
+  throw new HopsackError("BAD_OPTION", `${shown} is not accepted; give ${parser.accepted}`);
 }
 
 /** commander's key of the flag: `leaseTtl` for `--lease-ttl`. */

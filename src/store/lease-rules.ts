@@ -164,10 +164,12 @@ function range(min: SubnetPair["subnet"], max: SubnetPair["subnet"]): string {
   return `${formatPrefix(min)} … ${formatPrefix(max)}`;
 }
 
-function describeSubnets({ subnet, subnetV6 }: SubnetPair): string {
+/** `10.244.1.0/24`, dual stack `10.244.1.0/24 and fd00::/64`. */
+export function describeSubnets({ subnet, subnetV6 }: SubnetPair): string {
   return subnetV6 === null ? formatPrefix(subnet) : `${formatPrefix(subnet)} and ${formatPrefix(subnetV6)}`;
 }
 
-function describeHolder({ attrs }: Lease): string {
+/** `h1 (192.168.50.10)`, or the address alone. */
+export function describeHolder({ attrs }: Lease): string {
   return attrs.node === null || attrs.node === UNNAMED_NODE ? attrs.publicIp : `${attrs.node} (${attrs.publicIp})`;
 }

@@ -1,4 +1,8 @@
 // daemon/store-options: which store is meant, the etcd flags in company, and passwords that nobody gets to see.
+import { execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
 import { Command } from "commander";
 import t from "tap";
 import { commandOption, variableOf } from "../../../src/daemon/flags.js";
@@ -10,6 +14,7 @@ import {
 } from "../../../src/daemon/store-options.js";
 import { messageOf } from "../../../src/errors.js";
 
+const CLI = fileURLToPath(new URL("../../../dist/cli/main.js", import.meta.url));
 const SECRET = "s3cr3t=,'\" word";
 
 function read(flags: Readonly<Record<string, string>>, env: NodeJS.ProcessEnv = {}): StoreOptions {
@@ -115,4 +120,21 @@ t.test("the title of a process is its command line without the password", async 
   t.equal(masked(`--etcd-password=${SECRET}\n!`), "node hopsackd --etcd-password=***");
   t.equal(masked(`-etcd-password=${SECRET}`), "node hopsackd -etcd-password=***");
   t.equal(masked("--etcd-password-file", "/x", "--etcd-username=u"), null, "nothing to hide");
+});
+
+const skip = existsSync(CLI) ? false : "needs the build: npm run build";
+t.test("what other users see of a running command holds no password", { skip }, async (t) => {
+  const fifo = `${t.testdir()}/config`;
+  execFileSync("mkfifo", [fifo]);
+  const args = [CLI, "leases", "set-config", fifo, "--etcd-username", "u", "--etcd-password", SECRET];
+  const child = spawn(process.execPath, args, { stdio: "ignore" });
+  t.teardown(() => child.kill("SIGKILL"));
+  await once(child, "spawn");
+  const title = (): string => readFileSync(`/proc/${child.pid}/cmdline`, "utf8");
+  const deadline = performance.now() + 10_000;
+  while (!title().includes("--etcd-password ***") && performance.now() < deadline) {
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  t.match(title(), "--etcd-password ***");
+  t.notOk(title().includes("s3cr3t"));
 });
