@@ -110,8 +110,9 @@ void SendQueue::CountSent(const Run& run) {
 void SendQueue::HandleError(const Run& run, int error) {
   if (run.segments > 1 && (error == EIO || error == EINVAL)) {
     // EIO: no checksum offload on the way out (before 6.11). EINVAL: this kernel counts segments or bytes differently.
-    DisableGso();
-    SendSingly(run);
+    // EINVAL may also be about the peer (a blackhole route; longer than the path's MTU, before 6.14): then the first
+    // datagram is refused by itself as well.
+    if (SendSingly(run)) DisableGso();
   } else if (error == ENOBUFS || (run.segments > 1 && error == EMSGSIZE)) {
     SendSingly(run);
   } else {
@@ -126,8 +127,12 @@ void SendQueue::DisableGso() {
   shared_.Set(Gauge::offload_udp_gso, 0);
 }
 
-/** Every datagram of the run by itself: nothing of it is lost because the kernel refused the whole. */
-void SendQueue::SendSingly(const Run& run) {
+/**
+ * Every datagram of the run by itself: nothing of it is lost because the kernel refused the whole. Returns whether the
+ * first one went out.
+ */
+bool SendQueue::SendSingly(const Run& run) {
+  bool is_first_sent = false;
   uint32_t iov = run.first_iov;
   const uint32_t end = run.first_iov + run.iov_count;
   while (iov < end && !stop_.signalled()) {
@@ -136,11 +141,13 @@ void SendQueue::SendSingly(const Run& run) {
       single.bytes += static_cast<uint32_t>(iovs_[iov++].iov_len);
       single.iov_count++;
     }
-    SendOne(single);
+    const bool is_sent = SendOne(single);
+    if (single.first_iov == run.first_iov) is_first_sent = is_sent;
   }
+  return is_first_sent;
 }
 
-void SendQueue::SendOne(const Run& run) {
+bool SendQueue::SendOne(const Run& run) {
   msghdr message;
   Control control;
   FillMessage(run, message, control);
@@ -150,10 +157,12 @@ void SendQueue::SendOne(const Run& run) {
     counters_.Add(Counter::udp_tx_calls);
     if (error == EAGAIN && stop_.WaitFor(options_.socket_fd, POLLOUT)) continue;
     if (error == EINTR || (error == ENOBUFS && retries-- > 0)) continue;
-    return DropRun(run, error);
+    DropRun(run, error);
+    return false;
   }
   counters_.Add(Counter::udp_tx_calls);
   CountSent(run);
+  return true;
 }
 
 void SendQueue::DropRun(const Run& run, int error) {

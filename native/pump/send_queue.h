@@ -62,8 +62,8 @@ class SendQueue {
   void FillMessage(const Run& run, msghdr& message, Control& control);
   bool SendRuns(size_t& next);
   void HandleError(const Run& run, int error);
-  void SendSingly(const Run& run);
-  void SendOne(const Run& run);
+  bool SendSingly(const Run& run);
+  bool SendOne(const Run& run);
   void DropRun(const Run& run, int error);
   void AnswerTooBig(const Run& run);
   void AnswerError(const Run& run, IcmpError error, uint16_t mtu);

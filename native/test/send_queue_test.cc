@@ -1,0 +1,86 @@
+// SendQueue on real sockets of the loopback: what a refused send costs, and whom it is blamed on.
+#include "pump/send_queue.h"
+
+#include <array>
+
+#include "io/system_error.h"
+#include "test/packets.h"
+
+namespace hopsack::test {
+namespace {
+
+/** A queue whose socket sends from 127.0.0.1; `receiver` is where good datagrams go. */
+struct Fixture {
+  UniqueFd sender = Loopback();
+  UniqueFd receiver = Loopback();
+  StopEvent stop;
+  std::array<uint64_t, kWordCount> words{};
+  SharedCounters shared{words.data()};
+  CounterBlock counters;
+  IcmpResponder icmp{-1, true, counters};
+  SendQueue queue{{sender.get(), true, 28}, stop, icmp, counters, shared};
+  std::array<Packet, 2> datagrams = {MakePacket({}), MakePacket({})};
+
+  static UniqueFd Loopback() {
+    UniqueFd fd(Check(socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), "socket"));
+    const sockaddr_in local = {AF_INET, 0, {htonl(INADDR_LOOPBACK)}, {}};
+    Check(bind(fd.get(), reinterpret_cast<const sockaddr*>(&local), sizeof local), "bind");
+    return fd;
+  }
+
+  NextHop Receiver() const {
+    NextHop hop{};
+    socklen_t length = sizeof hop.endpoint;
+    Check(getsockname(receiver.get(), reinterpret_cast<sockaddr*>(&hop.endpoint), &length), "getsockname");
+    return hop;
+  }
+
+  /** Both datagrams as one UDP_SEGMENT send. */
+  void Send(const NextHop& hop) {
+    for (Packet& datagram : datagrams) queue.Add(hop, 0, datagram, {});
+    queue.Flush();
+    counters.Publish(shared);
+  }
+
+  uint64_t Word(const char* name) const {
+    size_t word = 0;
+    while (std::string(kWordNames[word]) != name) word++;
+    return words[word];
+  }
+
+  size_t Received() const {
+    size_t count = 0;
+    while (recv(receiver.get(), nullptr, 0, MSG_DONTWAIT) >= 0) count++;
+    return count;
+  }
+};
+
+}  // namespace
+
+TEST("send queue: datagrams of one length to one host leave as one send and arrive as they were") {
+  Fixture f;
+  f.Send(f.Receiver());
+  CHECK(f.Word("udp_tx_sends") == 1 && f.Word("udp_tx_datagrams") == 2 && f.Received() == 2);
+}
+
+TEST("send queue: a refused UDP_SEGMENT goes out singly, loses nothing, and switches the offload off") {
+  Fixture f;
+  const int on = 1;  // the kernel refuses UDP_SEGMENT without checksums, with EINVAL
+  Check(setsockopt(f.sender.get(), SOL_SOCKET, SO_NO_CHECK, &on, sizeof on), "setsockopt");
+  f.Send(f.Receiver());
+  f.Send(f.Receiver());
+  CHECK(f.Received() == 4 && f.Word("udp_tx_sends") == 4);
+  CHECK(f.Word("udp_gso_fallbacks") == 1 && f.Word("drop_send_refused") == 0);
+}
+
+TEST("send queue: a peer that cannot be sent to at all does not switch UDP_SEGMENT off for the others") {
+  Fixture f;
+  NextHop nowhere = f.Receiver();
+  nowhere.endpoint.sin_port = 0;  // EINVAL, as for a peer behind a blackhole route
+  f.Send(nowhere);
+  CHECK(f.Word("drop_send_refused") == 2 && f.Word("udp_gso_fallbacks") == 0);
+  f.Send(f.Receiver());
+  CHECK(f.Word("udp_tx_sends") == 1 && f.Received() == 2);
+}
+
+}  // namespace hopsack::test
