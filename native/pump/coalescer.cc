@@ -33,7 +33,7 @@ Coalescer::Coalescer(Options options)
     : options_(options),
       packets_(std::make_unique<Entry[]>(kMaxPackets)),
       items_(std::make_unique<Item[]>(kMaxPackets)),
-      iov_(std::make_unique<iovec[]>(kMaxPackets + 2)) {}
+      iov_(std::make_unique<iovec[]>(IOV_MAX)) {}
 
 void Coalescer::Clear() {
   packet_count_ = item_count_ = 0;

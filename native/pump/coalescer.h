@@ -9,6 +9,7 @@
 #include <sys/uio.h>
 
 #include <array>
+#include <climits>
 #include <memory>
 
 #include "pump/segmenter.h"
@@ -19,7 +20,7 @@ namespace hopsack {
 
 class Coalescer {
  public:
-  static constexpr size_t kMaxPackets = 1024;
+  static constexpr size_t kMaxPackets = IOV_MAX - 2;  // all of them fit one write, behind its two headers
   static constexpr size_t kMaxSuperPacketBytes = 65535;
   static constexpr size_t kMaxUdpSegments = 64;  // UDP_MAX_SEGMENTS before Linux 6.9
 
