@@ -23,7 +23,8 @@ bool HasPorts(const IpPacket& packet) {
 
 }  // namespace
 
-bool VerifyL4Checksum(const IpPacket& packet, size_t l4_offset) {
+bool VerifyChecksums(const IpPacket& packet, size_t l4_offset) {
+  if (!packet.is_v6 && ChecksumFold(ChecksumAdd(0, packet.data(), packet.header_bytes)) != 0xffff) return false;
   const size_t l4_bytes = packet.size() - l4_offset;
   const uint64_t pseudo = PseudoHeaderSum(packet, packet.protocol) + ChecksumWord(static_cast<uint16_t>(l4_bytes));
   return ChecksumFold(ChecksumAdd(ChecksumFold(pseudo), packet.data() + l4_offset, l4_bytes)) == 0xffff;
@@ -106,11 +107,11 @@ bool Coalescer::TryAppend(Item& item, const IpPacket& packet, const Candidate& c
     return false;
   }
   if (!item.verified) {
-    item.verified = VerifyL4Checksum(packets_[item.first].packet, item.l4_offset);
+    item.verified = VerifyChecksums(packets_[item.first].packet, item.l4_offset);
     item.open = item.verified;
     if (!item.open) return false;
   }
-  if (!VerifyL4Checksum(packet, candidate.l4_offset)) return false;
+  if (!VerifyChecksums(packet, candidate.l4_offset)) return false;
 
   const uint32_t entry = NewEntry(packet);
   packets_[item.last].next = entry;

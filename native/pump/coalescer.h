@@ -2,8 +2,9 @@
 // Pure: it reads packets that lie in receive buffers, copies no payload and does no I/O. The packets given to Add must
 // stay valid and unchanged until Clear.
 //
-// The kernel does not verify the checksum of a coalesced write any more, so every packet that is merged is verified
-// here first; one that fails stays alone and meets its judge in the receiving socket.
+// The kernel does not verify the checksum of a coalesced write any more, and its IPv4 header is made anew, so both
+// checksums of every packet that is merged are verified here first; one that fails stays alone and meets its judge in
+// the receiving host.
 #pragma once
 
 #include <sys/uio.h>
@@ -78,7 +79,7 @@ class Coalescer {
     uint16_t next_ip_id;
     bool is_tcp;
     bool open;      // may still grow
-    bool verified;  // the first packet's checksum has been looked at, and is right
+    bool verified;  // the first packet's checksums have been looked at, and are right
   };
 
   /** What Add needs to know about a packet that might be merged. */
@@ -117,7 +118,7 @@ class Coalescer {
   std::unique_ptr<iovec[]> iov_;
 };
 
-/** Whether the TCP or UDP checksum of an unfragmented packet is right. */
-bool VerifyL4Checksum(const IpPacket& packet, size_t l4_offset);
+/** Whether the TCP or UDP checksum of an unfragmented packet is right, and that of an IPv4 header in front of it. */
+bool VerifyChecksums(const IpPacket& packet, size_t l4_offset);
 
 }  // namespace hopsack

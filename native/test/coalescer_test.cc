@@ -233,6 +233,14 @@ TEST("coalescer: a packet with a wrong checksum is never part of a super-packet,
   }
 }
 
+TEST("coalescer: a packet with a wrong IPv4 header checksum is never part of a super-packet, first or later") {
+  for (const size_t damaged : {size_t{0}, size_t{1}}) {
+    std::vector<Packet> packets = TwoPackets(Spec(), [](Spec&) {});
+    packets[damaged][kIpv4Checksum] ^= 0x10;
+    CHECK(CountWrites(packets) == 2);
+  }
+}
+
 TEST("coalescer: nothing overtakes a FIN of its flow, nor any fragment") {
   Spec spec;
   std::vector<Packet> packets = TwoPackets(spec, [](Spec&) {});
