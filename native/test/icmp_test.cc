@@ -93,7 +93,42 @@ TEST("icmp: no answer to errors, later fragments, multicast, broadcast, or a sou
   CHECK(silent_v6([](Packet& p) { p[kIpv6Destination] = 0xff; }));
   CHECK(silent_v6([](Packet& p) { p[kIpv6NextHeader] = IPPROTO_ICMPV6, p[40] = 1; }));
   CHECK(!silent_v6([](Packet& p) { p[kIpv6NextHeader] = IPPROTO_ICMPV6, p[40] = 128; }));
+  CHECK(silent_v6([](Packet& p) { p[kIpv6NextHeader] = IPPROTO_ICMPV6, p[40] = 137; }));  // redirect
   CHECK(silent_v6([](Packet& p) { std::fill_n(p.begin() + kIpv6Source, 16, uint8_t{0}); }));
+}
+
+TEST("icmp: an ICMPv6 error behind extension headers is not answered, a query is") {
+  const auto silent = [](uint8_t type, const std::vector<Packet>& extensions) {
+    Spec spec;
+    spec.is_v6 = true;
+    Packet about = MakePacket(spec);
+    about.resize(40);
+    size_t next = kIpv6NextHeader;
+    for (const Packet& extension : extensions) {
+      about[next] = extension[0];
+      next = about.size();
+      about.insert(about.end(), extension.begin() + 1, extension.end());
+    }
+    about[next] = IPPROTO_ICMPV6;
+    about.insert(about.end(), {type, 0, 0, 0, 0, 0, 0, 0});
+    StoreBe16(&about[kIpv6PayloadLength], static_cast<uint16_t>(about.size() - 40));
+    return Build(IcmpError::kNetUnreachable, about).empty();
+  };
+  // Number of the extension, then its bytes: next header (filled in above), length, and the rest.
+  const Packet hop_by_hop = {IPPROTO_HOPOPTS, 0, 0, 1, 4, 0, 0, 0, 0};
+  const Packet options = {IPPROTO_DSTOPTS, 0, 1, 1, 12, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0};
+  const Packet routing = {IPPROTO_ROUTING, 0, 0, 0, 0, 0, 0, 0, 0};
+  const Packet first_fragment = {IPPROTO_FRAGMENT, 0, 0, 0, 1, 0, 0, 0, 7};
+  const Packet authentication = {IPPROTO_AH, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0};
+  for (const auto& extensions : std::vector<std::vector<Packet>>{
+           {hop_by_hop}, {options}, {routing}, {first_fragment}, {authentication}, {hop_by_hop, options, routing}}) {
+    CHECK(silent(1, extensions));
+    CHECK(!silent(128, extensions));
+  }
+  const Packet cut_short = {IPPROTO_DSTOPTS, 0, 255, 1, 4, 0, 0, 0, 0};
+  CHECK(silent(128, {cut_short}));
+  const Packet later_fragment = {IPPROTO_FRAGMENT, 0, 0, 1, 0, 0, 0, 0, 7};
+  CHECK(silent(128, {later_fragment}));
 }
 
 }  // namespace hopsack::test

@@ -10,7 +10,8 @@ constexpr size_t kMaxV4ErrorBytes = 576;
 constexpr uint8_t kTtl = 64;
 
 constexpr uint8_t kV4Unreachable = 3;
-constexpr uint8_t kV6Unreachable = 1, kV6PacketTooBig = 2;
+constexpr uint8_t kV6Unreachable = 1, kV6PacketTooBig = 2, kV6Query = 0x80, kV6Redirect = 137;
+constexpr uint16_t kV6FragmentOffset = 0xfff8;
 
 uint8_t V4Code(IcmpError error) {
   switch (error) {
@@ -39,12 +40,36 @@ bool MayAnswerV4(const IpPacket& packet) {
   return type == 0 || type == 8 || (type >= 13 && type <= 18);
 }
 
+size_t ExtensionBytes(uint8_t next_header, const uint8_t* extension) {
+  if (next_header == IPPROTO_FRAGMENT) return 8;
+  if (next_header == IPPROTO_AH) return (size_t{extension[1]} + 2) * 4;
+  return (size_t{extension[1]} + 1) * 8;
+}
+
+/** Errors and redirects, behind any extension headers; also what is cut off before it can be told. */
+bool MayBeIcmpV6Error(const IpPacket& packet) {
+  uint8_t next_header = packet.protocol;
+  size_t at = packet.header_bytes;
+  while (IsIpv6Extension(next_header)) {
+    if (at + 8 > packet.size()) return true;
+    const uint8_t* extension = packet.data() + at;
+    const bool is_later_fragment =
+        next_header == IPPROTO_FRAGMENT && (LoadBe16(extension + 2) & kV6FragmentOffset) != 0;
+    if (is_later_fragment) return extension[0] == IPPROTO_ICMPV6;
+    at += ExtensionBytes(next_header, extension);
+    next_header = extension[0];
+  }
+  if (next_header != IPPROTO_ICMPV6) return false;
+  if (at >= packet.size()) return true;
+  const uint8_t type = packet.data()[at];
+  return (type & kV6Query) == 0 || type == kV6Redirect;
+}
+
 bool MayAnswerV6(const IpPacket& packet) {
   const uint8_t* source = packet.source();
   const bool unspecified = std::all_of(source, source + 16, [](uint8_t byte) { return byte == 0; });
   if (unspecified || source[0] == 0xff || packet.destination()[0] == 0xff) return false;
-  if (packet.protocol != IPPROTO_ICMPV6) return true;
-  return packet.size() > packet.header_bytes && (packet.data()[packet.header_bytes] & 0x80) != 0;
+  return !MayBeIcmpV6Error(packet);
 }
 
 size_t BuildV4(IcmpError error, const IpPacket& packet, uint16_t mtu, uint8_t* out) {

@@ -13,7 +13,8 @@ inline constexpr size_t kMaxIcmpErrorBytes = 1280;
 /**
  * Writes the error about `packet` (or its first bytes: `packet.bytes` may be a prefix of it) to `out`
  * (kMaxIcmpErrorBytes) and returns its length; 0 when RFC 1122 3.2.2 or RFC 4443 2.4 forbid an answer: to an ICMP
- * error, a later fragment, a multicast or broadcast destination, or a source that names no single host.
+ * error or redirect, a later IPv4 fragment, a multicast or broadcast destination, or a source that names no single
+ * host.
  *
  * The answer's source is the address that could not be reached. An address of this host would be dropped as martian
  * when it comes in from the TUN; this one is always accepted, with strict reverse path filtering too, since the route

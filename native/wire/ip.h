@@ -52,6 +52,12 @@ inline bool IsMulticastOrBroadcast(const IpPacket& packet) {
   return packet.is_v6 ? packet.destination()[0] == 0xff : packet.destination()[0] >= 0xe0;
 }
 
+/** Next headers behind which another follows (RFC 8200 4), ESP excepted: nobody sees what is behind it. */
+inline bool IsIpv6Extension(uint8_t next_header) {
+  return next_header == IPPROTO_HOPOPTS || next_header == IPPROTO_ROUTING || next_header == IPPROTO_FRAGMENT ||
+         next_header == IPPROTO_DSTOPTS || next_header == IPPROTO_AH;
+}
+
 enum class IpError { kNone, kTooShort, kBadVersion, kBadHeaderLength, kLengthMismatch };
 
 /**
