@@ -45,7 +45,7 @@ void Coalescer::Add(const IpPacket& packet) {
   Candidate candidate{};
   bool seals_flow = false;
   const bool mergeable = Classify(packet, &candidate, &seals_flow);
-  if (packet.is_fragment() || (packet.is_v6 && packet.protocol == IPPROTO_FRAGMENT)) {
+  if (packet.is_fragment() || (packet.is_v6 && IsIpv6Extension(packet.protocol))) {
     generation_++;  // it may belong to any flow: nothing that follows may overtake it
   }
   FlowSlot* slot = HasPorts(packet) ? FindFlow(packet) : nullptr;

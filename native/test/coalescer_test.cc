@@ -257,6 +257,20 @@ TEST("coalescer: nothing overtakes a FIN of its flow, nor any fragment") {
   CHECK(CountWrites(packets) == 3);
 }
 
+TEST("coalescer: nothing overtakes an IPv6 packet whose extension headers hide its flow") {
+  Spec spec;
+  spec.is_v6 = true;
+  spec.is_tcp = false;
+  for (const uint8_t extension : std::initializer_list<uint8_t>{IPPROTO_HOPOPTS, IPPROTO_ROUTING, IPPROTO_FRAGMENT,
+                                                                IPPROTO_DSTOPTS, IPPROTO_AH}) {
+    std::vector<Packet> packets = TwoPackets(spec, [](Spec&) {});
+    Packet hidden = packets[0];
+    hidden[kIpv6NextHeader] = extension;
+    packets.insert(packets.begin() + 1, hidden);
+    CHECK(CountWrites(packets) == 3);
+  }
+}
+
 TEST("coalescer: data goes on merging behind a pure ACK of its flow") {
   std::vector<Packet> packets = TwoPackets(Spec(), [](Spec&) {});
   Spec ack;
