@@ -1,0 +1,115 @@
+// The packet threads themselves, between a socket pair in the TUN's place and a UDP socket that sends to itself:
+//
+//   test ── socket pair ── Outbound ──▶ 127.0.0.1 ──▶ Inbound ── socket pair ── test
+#include <poll.h>
+
+#include <numeric>
+#include <thread>
+
+#include "io/system_error.h"
+#include "io/udp_socket.h"
+#include "pump/inbound.h"
+#include "pump/outbound.h"
+#include "test/packets.h"
+
+namespace hopsack::test {
+namespace {
+
+constexpr int kLimitMilliseconds = 20000;
+constexpr uint8_t kHeader[] = {8, 0, 0, 0, 1, 2, 3, 0};
+
+struct Fixture {
+  std::array<UniqueFd, 2> tun = SocketPair();  // the pump's end, the test's end
+  UdpSocket socket{{AF_INET, 0, {htonl(INADDR_LOOPBACK)}, {}}};
+  FibPublisher fibs;
+  StopEvent stop;
+  std::array<uint64_t, kWordCount> words{};
+  ThreadContext context{tun[0].get(), socket.fd(), Offloads(), true, 36,
+                        Expected(),   true,        fibs,       stop, SharedCounters(words.data())};
+
+  static std::array<UniqueFd, 2> SocketPair() {
+    std::array<int, 2> fds{};
+    Check(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds.data()), "socketpair");
+    return {UniqueFd(fds[0]), UniqueFd(fds[1])};
+  }
+  OffloadFlags Offloads() { return {true, true, socket.SupportsGso(), socket.EnableGro(), true}; }
+  static ExpectedHeader Expected() {
+    ExpectedHeader header;
+    header.bytes = sizeof kHeader;
+    std::copy(std::begin(kHeader), std::end(kHeader), header.value.begin());
+    header.mask.fill(0xff);
+    return header;
+  }
+
+  /** Everything of 10.0.0.0/8 lives here: one next hop, the socket itself. */
+  void Publish() {
+    sockaddr_in self{};
+    socklen_t length = sizeof self;
+    Check(getsockname(socket.fd(), reinterpret_cast<sockaddr*>(&self), &length), "getsockname");
+    const uint16_t port = ntohs(self.sin_port);
+    const Packet hop = {127, 0, 0, 1, static_cast<uint8_t>(port), static_cast<uint8_t>(port >> 8), sizeof kHeader, 0,
+                        0,   0, 0, 0};
+    Packet route(24);
+    route[0] = 10, route[16] = 4, route[17] = 8;
+    fibs.Publish(std::make_unique<const Fib>(hop, kHeader, route));
+  }
+
+  void Write(const VirtioNetHeader& offload, const Packet& packet) {
+    Packet bytes(sizeof offload);
+    std::memcpy(bytes.data(), &offload, sizeof offload);
+    bytes.insert(bytes.end(), packet.begin(), packet.end());
+    Check(static_cast<int>(write(tun[1].get(), bytes.data(), bytes.size())), "write");
+  }
+
+  /** The next packet that was written to the TUN, its virtio_net_hdr in front; empty when none comes. */
+  Packet Read() {
+    pollfd readable = {tun[1].get(), POLLIN, 0};
+    Packet bytes(sizeof(VirtioNetHeader) + 65536);
+    if (poll(&readable, 1, kLimitMilliseconds) != 1) return {};
+    const ssize_t length = read(tun[1].get(), bytes.data(), bytes.size());
+    bytes.resize(static_cast<size_t>(std::max<ssize_t>(length, 0)));
+    return bytes;
+  }
+};
+
+}  // namespace
+
+TEST("pump threads: streams go round while tables are replaced, and the threads end when told to") {
+  Fixture f;
+  Outbound outbound(f.context);
+  Inbound inbound(f.context);
+  f.Publish();
+  std::thread out([&] { outbound.Run(); }), in([&] { inbound.Run(); });
+  std::atomic<bool> done{false};
+  std::thread publisher([&] {
+    while (!done.load()) f.Publish();
+  });
+
+  Spec spec;
+  spec.tcp_option_bytes = 0;
+  size_t written = 0, came_back = 0;
+  bool is_silent = false;
+  for (int round = 0; round < 100 && !is_silent; round++) {
+    spec.payload_bytes = 1 + RandomBelow(20000);
+    const bool is_super = spec.payload_bytes > 1000;
+    const VirtioNetHeader cut_at_1000 = {kVirtioNeedsChecksum, kVirtioGsoTcpV4, 40, 1000, 20, kTcpChecksum};
+    f.Write(is_super ? cut_at_1000 : VirtioNetHeader{}, MakePacket(spec));
+    written += spec.payload_bytes;
+    spec.sequence += static_cast<uint32_t>(spec.payload_bytes);
+    while (came_back < written && !is_silent) {
+      const Packet packet = f.Read();
+      is_silent = packet.size() < 50;
+      came_back += is_silent ? 0 : packet.size() - 50;
+    }
+  }
+  done = true;
+  publisher.join();
+  f.stop.Signal();
+  out.join();
+  in.join();
+  CHECK(!is_silent && came_back == written);
+  const auto drops = f.words.begin() + kCounterCount;
+  CHECK(std::accumulate(drops, drops + kDropReasonCount, uint64_t{0}) == 0);
+}
+
+}  // namespace hopsack::test
