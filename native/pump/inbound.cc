@@ -119,8 +119,7 @@ bool Inbound::ApplyEcn(const IpPacket& packet, uint8_t outer_ecn) {
   if (packet.is_v6) {
     packet.data()[1] = static_cast<uint8_t>((packet.data()[1] & 0xcf) | (outer_ecn << 4));
   } else {
-    packet.data()[kIpv4Tos] = static_cast<uint8_t>((packet.data()[kIpv4Tos] & 0xfc) | outer_ecn);
-    StoreIpv4Checksum(packet.data(), packet.header_bytes);
+    ChangeIpv4Tos(packet.data(), static_cast<uint8_t>((packet.data()[kIpv4Tos] & 0xfc) | outer_ecn));
   }
   return true;
 }

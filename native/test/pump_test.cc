@@ -72,7 +72,43 @@ struct Fixture {
   }
 };
 
+/** Sends `inner` to the pump from the pump's own address, the outer header marked with `ecn`. */
+void SendMarked(Fixture& f, const Packet& inner, int ecn) {
+  Packet datagram(std::begin(kHeader), std::end(kHeader));
+  datagram.insert(datagram.end(), inner.begin(), inner.end());
+  sockaddr_in self{};
+  socklen_t length = sizeof self;
+  Check(getsockname(f.socket.fd(), reinterpret_cast<sockaddr*>(&self), &length), "getsockname");
+  Check(setsockopt(f.socket.fd(), IPPROTO_IP, IP_TOS, &ecn, sizeof ecn), "setsockopt");
+  Check(static_cast<int>(sendto(f.socket.fd(), datagram.data(), datagram.size(), 0,
+                                reinterpret_cast<const sockaddr*>(&self), length)),
+        "sendto");
+}
+
 }  // namespace
+
+TEST("inbound: a congestion mark goes into the inner header, and leaves its checksum as right or wrong as it was") {
+  constexpr uint8_t kEct0 = 2, kCongestionExperienced = 3;
+  Fixture f;
+  Inbound inbound(f.context);
+  f.Publish();
+  for (int round = 0; round < 300; round++) {
+    Spec spec;
+    spec.tos = static_cast<uint8_t>(RandomBelow(64) << 2 | kEct0);
+    spec.ip_id = static_cast<uint16_t>(Random()());
+    Packet inner = MakePacket(spec);
+    const bool is_damaged = OneIn(2);
+    if (is_damaged) inner[kIpv4Ttl] ^= 0x20;
+    SendMarked(f, inner, kCongestionExperienced);
+    while (!inbound.RunOnce()) {
+    }
+    const Packet written = f.Read();
+    CHECK(written.size() == sizeof(VirtioNetHeader) + inner.size());
+    const uint8_t* ip = written.data() + sizeof(VirtioNetHeader);
+    CHECK(ip[kIpv4Tos] == (spec.tos | kCongestionExperienced));
+    CHECK((SlowSum(ip, 20) == 0xffff) == !is_damaged);
+  }
+}
 
 TEST("pump threads: streams go round while tables are replaced, and the threads end when told to") {
   Fixture f;

@@ -93,4 +93,13 @@ inline void StoreIpv4Checksum(uint8_t* header, size_t header_bytes) {
   StoreRaw16(header + kIpv4Checksum, static_cast<uint16_t>(~ChecksumFold(ChecksumAdd(0, header, header_bytes))));
 }
 
+/** Changes the TOS and updates the IPv4 header checksum with it (RFC 1624): one that was wrong stays wrong. */
+inline void ChangeIpv4Tos(uint8_t* header, uint8_t tos) {
+  const uint16_t before = LoadRaw16(header);  // version, header length and TOS
+  header[kIpv4Tos] = tos;
+  const uint64_t sum = uint64_t{static_cast<uint16_t>(~LoadRaw16(header + kIpv4Checksum))} +
+                       static_cast<uint16_t>(~before) + LoadRaw16(header);
+  StoreRaw16(header + kIpv4Checksum, static_cast<uint16_t>(~ChecksumFold(sum)));
+}
+
 }  // namespace hopsack
