@@ -45,6 +45,7 @@ export interface NativePump {
   readonly tunIfIndex: number;
   /** Replaces the forwarding table at once; layout of the records: dataplane/fib-records.ts. */
   publish(nextHops: Uint8Array, headers: Uint8Array, routes: Uint8Array): void;
+  /** Throws EAGAIN when there can be no more threads; the pump is then stopped. */
   start(): void;
   /** Ends the threads, closes the TUN (its routes go with it) and the socket. May be called twice. */
   stop(): void;

@@ -20,7 +20,7 @@ const ERROR_CODES = [
   "NO_TUN", // /dev/net/tun is missing or refuses
   "DEVICE_BUSY", // the TUN device belongs to another process, or the VXLAN device's name or number to another device
   "PORT_TAKEN", // the UDP port is in use
-  "KERNEL_REFUSED", // the kernel rejected a netlink request or an nftables rule
+  "KERNEL_REFUSED", // the kernel rejected a netlink request, an nftables rule or a thread
   "FILE_UNWRITABLE", // a file of ours (subnet.env, socket, lab state) cannot be written
   "ALREADY_RUNNING", // another hopsackd serves this status socket
   "NOT_RUNNING", // no hopsackd answers on the status socket

@@ -108,7 +108,13 @@ class PumpWrap : public Napi::ObjectWrap<PumpWrap> {
     }
   }
 
-  void Start(const Napi::CallbackInfo&) { pump_->Start(); }
+  void Start(const Napi::CallbackInfo& info) {
+    try {
+      pump_->Start();
+    } catch (const SystemError& error) {
+      throw ToJavaScript(info.Env(), error);
+    }
+  }
   void Stop(const Napi::CallbackInfo&) { pump_->Stop(); }
 
   Napi::ObjectReference counters_;  // keeps the words alive while threads count

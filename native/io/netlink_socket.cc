@@ -3,8 +3,6 @@
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 #include <poll.h>
-#include <pthread.h>
-#include <signal.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -15,6 +13,7 @@
 #include <utility>
 
 #include "io/system_error.h"
+#include "io/thread.h"
 
 namespace hopsack {
 namespace {
@@ -111,23 +110,6 @@ void ForEachMessage(std::span<const uint8_t> datagram, Visit visit) {
   for (nlmsghdr header = HeaderAt(datagram); header.nlmsg_len != 0; header = HeaderAt(datagram)) {
     visit(header, datagram.first(header.nlmsg_len));
     datagram = datagram.subspan(std::min<size_t>(NLMSG_ALIGN(header.nlmsg_len), datagram.size()));
-  }
-}
-
-/** A thread that receives no signals: they belong to Node's main thread. */
-template <typename Body>
-std::thread StartThread(Body body) {
-  sigset_t all;
-  sigset_t before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  try {
-    std::thread thread(std::move(body));
-    pthread_sigmask(SIG_SETMASK, &before, nullptr);
-    return thread;
-  } catch (const std::system_error& error) {
-    pthread_sigmask(SIG_SETMASK, &before, nullptr);
-    throw SystemError("pthread_create", error.code().value());
   }
 }
 

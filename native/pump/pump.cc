@@ -1,8 +1,8 @@
 #include "pump/pump.h"
 
 #include <pthread.h>
-#include <signal.h>
 
+#include "io/thread.h"
 #include "pump/inbound.h"
 #include "pump/naive.h"
 #include "pump/outbound.h"
@@ -52,21 +52,21 @@ void Pump::Publish(std::unique_ptr<const Fib> fib) {
 
 void Pump::Start() {
   if (!threads_.empty() || stop_.signalled()) return;
-  if (naive_) {
-    StartThread("hopsack-naive", [loop = std::make_shared<NaiveLoop>(context_)] { loop->Run(); });
-  } else {
-    StartThread("hopsack-out", [out = std::make_shared<Outbound>(context_)] { out->Run(); });
-    StartThread("hopsack-in", [in = std::make_shared<Inbound>(context_)] { in->Run(); });
+  try {
+    if (naive_) {
+      StartThread("hopsack-naive", [loop = std::make_shared<NaiveLoop>(context_)] { loop->Run(); });
+    } else {
+      StartThread("hopsack-out", [out = std::make_shared<Outbound>(context_)] { out->Run(); });
+      StartThread("hopsack-in", [in = std::make_shared<Inbound>(context_)] { in->Run(); });
+    }
+  } catch (const SystemError&) {
+    Stop();  // half a pump is none
+    throw;
   }
 }
 
-/** Signals stay with Node.js's own threads. */
 void Pump::StartThread(const char* name, std::function<void()> body) {
-  sigset_t all, before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  threads_.emplace_back(std::move(body));
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  threads_.push_back(hopsack::StartThread(std::move(body)));
   pthread_setname_np(threads_.back().native_handle(), name);
 }
 

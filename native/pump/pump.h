@@ -41,6 +41,7 @@ class Pump {
   unsigned tun_if_index() const { return tun_if_index_; }
 
   void Publish(std::unique_ptr<const Fib> fib);
+  /** @throws SystemError when there can be no more threads; the pump is then stopped */
   void Start();
   /** Ends and joins the threads, then closes TUN and socket. May be called twice. */
   void Stop();

@@ -2,7 +2,7 @@
 // memory that the packet threads count in. No packet comes this way.
 import { loadAddon, type NativeAddon, type NativePump, type OffloadSwitches } from "../addon.js";
 import type { TunnelSocket, Underlay } from "../backend/backend.js";
-import { errnoOf, HopsackError } from "../errors.js";
+import { errnoOf, HopsackError, messageOf } from "../errors.js";
 import type { PumpRoute } from "../plan/plan.js";
 import { encodeFib } from "./fib-records.js";
 
@@ -78,8 +78,15 @@ export class Pump {
     this.#native.publish(nextHops, headers, records);
   }
 
+  /** @throws KERNEL_REFUSED (retryable) when there can be no more threads; this pump is then stopped */
   start(): void {
-    this.#native.start();
+    try {
+      this.#native.start();
+    } catch (cause) {
+      if (errnoOf(cause) !== "EAGAIN") throw cause;
+      const message = `the kernel refused to start the packet threads (${messageOf(cause)}); allow more tasks: TasksMax= of the systemd unit, or ulimit -u`;
+      throw new HopsackError("KERNEL_REFUSED", message, { retryable: true, cause });
+    }
   }
 
   /** Ends the threads; the device goes with them, and its addresses and routes with the device. */
