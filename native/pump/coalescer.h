@@ -90,7 +90,7 @@ class Coalescer {
   };
 
   struct FlowSlot {
-    uint32_t generation;
+    uint64_t generation;
     uint32_t item;
   };
 
@@ -109,7 +109,7 @@ class Coalescer {
   Options options_;
   size_t packet_count_ = 0;
   size_t item_count_ = 0;
-  uint32_t generation_ = 1;
+  uint64_t generation_ = 1;  // 32 bits come round within hours, and then a slot long unused looks current
   std::unique_ptr<Entry[]> packets_;
   std::unique_ptr<Item[]> items_;
   std::array<FlowSlot, kFlowSlots> flows_{};
