@@ -40,7 +40,7 @@ export interface LeaseStore {
    */
   watch(signal: AbortSignal, known?: readonly Lease[]): AsyncIterable<LeaseEvent[]>;
   /**
-   * Replaces the network configuration, character by character; daemons read it when they start. Leases stay as they are.
+   * Replaces the network configuration, character by character; running daemons take it over. Leases stay as they are.
    * @throws BAD_CONFIG when readConfig could not read it (the old one stays), BAD_OPTION when the store is edited by hand
    */
   writeConfig(text: string): Promise<void>;
