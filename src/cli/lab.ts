@@ -2,14 +2,14 @@
 // done in lab/.
 import { spawn } from "node:child_process";
 import { constants } from "node:os";
-import { type Command, InvalidArgumentError } from "commander";
+import { type Command, InvalidArgumentError, Option } from "commander";
 import { HopsackError } from "../errors.js";
 import { startFailure, toolEnvironment } from "../lab/command.js";
 import { type LabStatus, labDown, labNotFound, labStatuses, labUp } from "../lab/lab.js";
 import { type LabReport, labNames } from "../lab/lab-folder.js";
 import { missingCapabilities, requirePermission } from "../lab/permission.js";
 import { netnsNames } from "../lab/process-record.js";
-import { memberNetns } from "../lab/topology.js";
+import { type LabSpec, memberNetns } from "../lab/topology.js";
 import { runDemo, runDemoUnprivileged } from "./lab-demo.js";
 import { type Paint, paintFor, tableLines } from "./output.js";
 
@@ -21,6 +21,8 @@ interface UpOptions {
   readonly pods: number;
   readonly backend: string;
   readonly ipv6?: boolean;
+  readonly store?: "file" | "etcd";
+  readonly etcdMembers?: number;
   readonly daemonArg: readonly string[];
   readonly json?: boolean;
 }
@@ -49,16 +51,27 @@ function addUp(lab: Command): void {
     .option("--backend <type>", "how the hosts reach each other: udp, vxlan or host-gw", "udp")
     .option("--name <name>", "name of the lab", DEFAULT_NAME)
     .option("--ipv6", "give the overlay an IPv6 part too")
+    .addOption(new Option("--store <kind>", "where the leases live (default: file)").choices(["file", "etcd"]))
+    .option("--etcd-members <count>", "members of that etcd, 1 or 3; means --store etcd (default: 1)", wholeNumber)
     .option("--daemon-arg <arg>", "an argument for every hopsackd (repeatable)", collect, [])
     .option("--json", "print the lab as JSON")
-    .action(({ name, hosts, pods, backend, ipv6, daemonArg, json }: UpOptions) =>
+    .action(({ json, ...options }: UpOptions) =>
       untilInterrupted(async (signal) => {
-        const spec = { name, hosts, podsPerHost: pods, backend, hasIpv6: ipv6 === true, daemonArgs: daemonArg };
+        const spec = specOf(options);
         const progress = (step: string) => process.stderr.write(`${step} …\n`);
         const { report } = await labUp(spec, { signal, progress });
         process.stdout.write(json === true ? `${JSON.stringify(report, null, 2)}\n` : upText(report));
       }),
     );
+}
+
+function specOf({ name, hosts, pods, backend, ipv6, store, etcdMembers, daemonArg }: UpOptions): LabSpec {
+  if (store === "file" && etcdMembers !== undefined) {
+    throw new HopsackError("BAD_OPTION", `--etcd-members ${etcdMembers} needs --store etcd; leave one of them away`);
+  }
+  if (etcdMembers === 0) throw new HopsackError("BAD_OPTION", "--etcd-members 0 is not accepted; give 1 or 3");
+  const common = { name, hosts, podsPerHost: pods, backend, hasIpv6: ipv6 === true, daemonArgs: daemonArg };
+  return { ...common, etcdMembers: etcdMembers ?? (store === "etcd" ? 1 : 0) };
 }
 
 function addDown(lab: Command): void {
@@ -142,7 +155,7 @@ async function untilInterrupted(work: (signal: AbortSignal) => Promise<void>): P
   process.exit(128 + constants.signals[received]); // PID 1 of a namespace does not die of its own signal
 }
 
-function upText({ name, hosts }: LabReport): string {
+function upText({ name, hosts, etcd }: LabReport): string {
   const [first, second] = hosts;
   const pod = first?.pods[0]?.name ?? "h1-p1";
   const target = (second ?? first)?.pods[0]?.address ?? "";
@@ -154,6 +167,9 @@ function upText({ name, hosts }: LabReport): string {
     "",
     `try:   hopsack lab exec${nameOption} ${pod} -- ping -c 3 ${target}`,
     `       hopsack status --socket ${first?.statusSocket}`,
+    ...(etcd === undefined
+      ? []
+      : [`       hopsack lab exec${nameOption} h1 -- hopsack leases list --etcd-endpoints ${etcd}`]),
     `       hopsack lab down${nameOption}`,
   ];
   return `${lines.join("\n")}\n`;
@@ -161,11 +177,14 @@ function upText({ name, hosts }: LabReport): string {
 
 function statusText(statuses: readonly LabStatus[], paint: Paint): string {
   if (statuses.length === 0) return "no lab is up; build one with: hopsack lab up\n";
-  const blocks = statuses.map(({ name, state, runningDaemons }) => {
+  const blocks = statuses.map(({ name, state, runningDaemons, runningEtcd }) => {
     const report = state?.report ?? null;
     if (report === null) return `${paint.yellow(name)}: not complete; remove it with: hopsack lab down --name ${name}`;
     const stateOf = (host: string) => (runningDaemons.includes(host) ? "running" : paint.red("not running"));
-    return [`${paint.bold(name)}: ${state?.spec.backend} mode`, ...hostTable(report.hosts, stateOf)].join("\n");
+    const members = report.etcd?.length ?? 0;
+    const run = `${runningEtcd.length} of ${members} etcd members run`;
+    const etcd = members === 0 ? "" : `, ${runningEtcd.length === members ? run : paint.red(run)}`;
+    return [`${paint.bold(name)}: ${state?.spec.backend} mode${etcd}`, ...hostTable(report.hosts, stateOf)].join("\n");
   });
   return `${blocks.join("\n\n")}\n`;
 }
@@ -183,13 +202,16 @@ function hostTable(hosts: LabReport["hosts"], stateOf: (host: string) => string)
 }
 
 function statusJson(statuses: readonly LabStatus[]): unknown {
-  const labs = statuses.map(({ name, state, runningDaemons }) => ({
+  const labs = statuses.map(({ name, state, runningDaemons, runningEtcd }) => ({
     name,
     isComplete: state?.report != null,
     hosts: (state?.report?.hosts ?? []).map((host) => ({
       ...host,
       isDaemonRunning: runningDaemons.includes(host.name),
     })),
+    ...(state?.report?.etcd === undefined
+      ? {}
+      : { etcd: state.report.etcd, etcdNetns: state.report.etcdNetns, runningEtcd }),
   }));
   return { labs };
 }

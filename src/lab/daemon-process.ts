@@ -1,27 +1,20 @@
 // Starts the built hopsackd inside the hosts of a lab and waits until it forwards. The lab knows the daemon only by its
 // command line, its status socket and its subnet.env.
-import { closeSync, mkdirSync, openSync, readFileSync } from "node:fs";
 import { request } from "node:http";
-import { dirname, join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { fileURLToPath } from "node:url";
 import { HopsackError } from "../errors.js";
-import { startFailure, startTool, toolEnvironment } from "./command.js";
+import { builtFile, logTail, readText, startBackground } from "./background.js";
+import { toolEnvironment } from "./command.js";
 import { type HostSubnet, parseHostSubnet } from "./host-subnet.js";
-import { isRunning, type ProcessRecord, recordProcess } from "./process-record.js";
+import { isRunning, type ProcessRecord } from "./process-record.js";
 import type { HostPlan, Topology } from "./topology.js";
 
 const READY_LIMIT_MS = 30_000;
 const POLL_MS = 20;
-const LOG_TAIL_LINES = 5;
 
-/** The built daemon of this package, wherever this file was compiled to. @throws TOOL_MISSING when it is not built */
+/** The built daemon of this package. @throws TOOL_MISSING */
 export function builtDaemon(): string {
-  for (let folder = dirname(fileURLToPath(import.meta.url)); folder !== "/"; folder = dirname(folder)) {
-    const name = readJson(join(folder, "package.json"))?.name;
-    if (name === "hopsack") return join(folder, "dist/cli/hopsackd.js");
-  }
-  throw new HopsackError("TOOL_MISSING", "hopsackd was not found beside the lab; build it with: npm run build");
+  return builtFile("cli/hopsackd.js");
 }
 
 /** Starts a host's daemon, detached, its output appended to the host's log. */
@@ -31,24 +24,16 @@ export async function startDaemon(
   host: HostPlan,
   extraArgs: readonly string[],
 ): Promise<ProcessRecord> {
-  mkdirSync(host.folder, { recursive: true });
-  const log = openSync(host.log, "a");
-  const args = ["netns", "exec", host.netns, process.execPath, entry, ...daemonArgs(topology, host), ...extraArgs];
-  const child = startTool("ip", args, { stdio: ["ignore", log, log], env: daemonEnvironment() });
-  closeSync(log);
-  await new Promise((resolve, reject) => {
-    child.once("spawn", resolve);
-    child.once("error", (error) => reject(startFailure("ip", error)));
-  });
-  child.unref();
-  const record = child.pid === undefined ? null : recordProcess(child.pid);
+  const command = [process.execPath, entry, ...daemonArgs(topology, host), ...extraArgs];
+  const record = await startBackground(host, command, daemonEnvironment());
   if (record === null) throw diedEarly(host);
   return record;
 }
 
-function daemonArgs({ spec, storeFolder }: Topology, host: HostPlan): string[] {
+function daemonArgs({ spec, storeFolder, etcd }: Topology, host: HostPlan): string[] {
+  const endpoints = etcd.map(({ clientUrl }) => clientUrl).join(",");
   return [
-    ...["--store", `file:${storeFolder}`],
+    ...(etcd.length === 0 ? ["--store", `file:${storeFolder}`] : ["--etcd-endpoints", endpoints]),
     ...["--iface", "eth0"],
     ...["--node-name", host.name],
     ...["--subnet-file", host.subnetFile],
@@ -82,12 +67,6 @@ function diedEarly(host: HostPlan): HopsackError {
   return new HopsackError("TOOL_FAILED", `hopsackd on ${host.name} ended before it was ready\n${logTail(host)}`);
 }
 
-/** The last lines of a host's log, headed by its name. */
-export function logTail(host: HostPlan): string {
-  const lines = readText(host.log).trimEnd().split("\n").slice(-LOG_TAIL_LINES);
-  return [`the log of ${host.name} ends with:`, ...lines.map((line) => `  ${line}`)].join("\n");
-}
-
 /** Whether GET /readyz on the status socket answers 200. */
 function isReady(socketPath: string): Promise<boolean> {
   return new Promise((resolve) => {
@@ -99,20 +78,4 @@ function isReady(socketPath: string): Promise<boolean> {
     query.on("error", () => resolve(false));
     query.end();
   });
-}
-
-function readText(path: string): string {
-  try {
-    return readFileSync(path, "utf8");
-  } catch {
-    return ""; // not written yet
-  }
-}
-
-function readJson(path: string): { readonly name?: unknown } | null {
-  try {
-    return JSON.parse(readFileSync(path, "utf8"));
-  } catch {
-    return null;
-  }
 }

@@ -27,6 +27,10 @@ export interface HostReport {
 export interface LabReport {
   readonly name: string;
   readonly hosts: readonly HostReport[];
+  /** Client URLs of the members; only in labs with etcd. */
+  readonly etcd?: readonly string[];
+  /** The network namespace in which they run. */
+  readonly etcdNetns?: string;
 }
 
 export interface LabState {
@@ -35,6 +39,8 @@ export interface LabState {
   readonly builder: ProcessRecord;
   /** By host name; grows while the daemons are started. */
   readonly daemons: Readonly<Record<string, ProcessRecord>>;
+  /** By member name; only in labs with etcd. */
+  readonly etcd?: Readonly<Record<string, ProcessRecord>>;
   /** null until every pod has reached every other. */
   readonly report: LabReport | null;
 }

@@ -2,8 +2,10 @@
 // Called by the cli; every failure and an abort on the way up take back all that was made.
 import { mkdirSync, writeFileSync } from "node:fs";
 import { HopsackError } from "../errors.js";
+import { logTail } from "./background.js";
 import { ipBatch, mapBounded, requireTools } from "./command.js";
-import { awaitReady, builtDaemon, logTail, startDaemon } from "./daemon-process.js";
+import { awaitReady, builtDaemon, startDaemon } from "./daemon-process.js";
+import { startEtcd } from "./etcd-cluster.js";
 import type { HostSubnet } from "./host-subnet.js";
 import {
   createLabFolder,
@@ -20,6 +22,7 @@ import { requirePermission } from "./permission.js";
 import {
   endProcesses,
   isRunning,
+  killProcesses,
   netnsNames,
   type ProcessRecord,
   processesIn,
@@ -71,33 +74,34 @@ interface RunningHost {
 export async function labUp(spec: LabSpec, options: LabUpOptions): Promise<Lab> {
   const topology = planTopology(spec);
   requirePermission();
-  requireTools(["ip", "ping"]);
+  requireTools(["ip", "ping", ...(topology.etcd.length > 0 ? ["etcd"] : [])]);
   const entry = options.daemonEntry ?? builtDaemon();
   const builder = recordProcess(process.pid);
   if (builder === null) throw new HopsackError("TOOL_FAILED", "/proc does not show this process; mount it");
-  createLabFolder({ spec, builder, daemons: {}, report: null });
+  const state: LabState = { spec, builder, daemons: {}, report: null };
+  createLabFolder(state);
   try {
-    return await build(topology, builder, entry, options);
+    return await build(topology, state, entry, options);
   } catch (error) {
     await labDown(spec.name);
     throw error;
   }
 }
 
-async function build(topology: Topology, builder: ProcessRecord, entry: string, options: LabUpOptions): Promise<Lab> {
+async function build(topology: Topology, first: LabState, entry: string, options: LabUpOptions): Promise<Lab> {
   const { spec, hosts } = topology;
   const { signal, progress } = options;
   progress(`building ${counted(hosts.length, "host")} and ${counted(hosts.length * spec.podsPerHost, "pod")}`);
-  writeNetworkConfig(topology);
   await buildHosts(topology, signal);
+  const state = await openLeases(topology, first, options);
   progress(`starting hopsackd on ${hosts.map((host) => host.name).join(", ")}`);
-  const running = await startDaemons(topology, builder, entry, [], signal);
+  const running = await startDaemons(topology, state, entry, [], signal);
   progress("connecting the pods");
   await mapBounded(running, HOSTS_AT_ONCE, signal, ({ plan, subnet }, either) => connectPods(plan, subnet, either));
-  const report = reportOf(spec, running);
+  const report = reportOf(topology, running);
   progress("pinging from every pod to every other");
   await requireReachable(topology, running, options.reachLimitMs ?? REACH_LIMIT_MS, signal);
-  writeLabState({ spec, builder, daemons: daemonsOf(running), report });
+  writeLabState({ ...state, daemons: daemonsOf(running), report });
   return { topology, report };
 }
 
@@ -110,8 +114,8 @@ export async function restartDaemons(lab: Lab, extraArgs: readonly string[], sig
   const state = readLabState(topology.spec.name);
   if (state === null) throw labNotFound(topology.spec.name);
   await endProcesses(Object.values(state.daemons));
-  const running = await startDaemons(topology, state.builder, builtDaemon(), extraArgs, signal);
-  const report = reportOf(topology.spec, running);
+  const running = await startDaemons(topology, state, builtDaemon(), extraArgs, signal);
+  const report = reportOf(topology, running);
   const before = lab.report.hosts.map((host) => host.subnet).join(" ");
   const after = report.hosts.map((host) => host.subnet).join(" ");
   if (before !== after) throw new HopsackError("LAB_UNREACHABLE", `subnets changed from ${before} to ${after}`);
@@ -120,9 +124,28 @@ export async function restartDaemons(lab: Lab, extraArgs: readonly string[], sig
   return { topology, report };
 }
 
+/** Where the daemons will find the network configuration: a folder, or an etcd that is started for it. */
+async function openLeases(topology: Topology, state: LabState, options: LabUpOptions): Promise<LabState> {
+  const { etcd, storeFolder } = topology;
+  const text = networkConfig(topology);
+  if (etcd.length === 0) {
+    mkdirSync(storeFolder, { recursive: true });
+    writeFileSync(`${storeFolder}/config.json`, text);
+    return state;
+  }
+  options.progress(etcd.length === 1 ? "starting etcd" : `starting etcd, ${etcd.length} members`);
+  let withEtcd = state;
+  const onStarted = (members: Readonly<Record<string, ProcessRecord>>): void => {
+    withEtcd = { ...state, etcd: { ...members } };
+    writeLabState(withEtcd);
+  };
+  await startEtcd(topology, text, onStarted, options.signal);
+  return withEtcd;
+}
+
 async function startDaemons(
   topology: Topology,
-  builder: ProcessRecord,
+  state: LabState,
   entry: string,
   extraArgs: readonly string[],
   signal: AbortSignal,
@@ -131,7 +154,7 @@ async function startDaemons(
   return mapBounded(topology.hosts, HOSTS_AT_ONCE, signal, async (plan, either) => {
     const daemon = await startDaemon(entry, topology, plan, extraArgs);
     daemons[plan.name] = daemon;
-    writeLabState({ spec: topology.spec, builder, daemons, report: null });
+    writeLabState({ ...state, daemons, report: null });
     return { plan, daemon, subnet: await awaitReady(plan, daemon, either) };
   });
 }
@@ -140,15 +163,12 @@ function daemonsOf(running: readonly RunningHost[]): Record<string, ProcessRecor
   return Object.fromEntries(running.map(({ plan, daemon }) => [plan.name, daemon]));
 }
 
-/** The network configuration, where the daemons' file store looks for it. */
-function writeNetworkConfig({ spec, storeFolder }: Topology): void {
+function networkConfig({ spec }: Topology): string {
   const v6 = spec.hasIpv6 ? { EnableIPv6: true, IPv6Network: NETWORK_V6 } : {};
-  const config = { Network: NETWORK, ...v6, Backend: { Type: spec.backend } };
-  mkdirSync(storeFolder, { recursive: true });
-  writeFileSync(`${storeFolder}/config.json`, `${JSON.stringify(config, null, 2)}\n`);
+  return `${JSON.stringify({ Network: NETWORK, ...v6, Backend: { Type: spec.backend } }, null, 2)}\n`;
 }
 
-function reportOf(spec: LabSpec, running: readonly RunningHost[]): LabReport {
+function reportOf({ spec, etcd, bridgeNetns }: Topology, running: readonly RunningHost[]): LabReport {
   const hosts = running.map(({ plan, daemon, subnet }): HostReport => {
     const pods = plan.pods.map((pod, index) => ({
       name: pod.name,
@@ -168,7 +188,8 @@ function reportOf(spec: LabSpec, running: readonly RunningHost[]): LabReport {
       pods,
     };
   });
-  return { name: spec.name, hosts };
+  const cluster = { etcd: etcd.map(({ clientUrl }) => clientUrl), etcdNetns: bridgeNetns };
+  return { name: spec.name, hosts, ...(etcd.length > 0 ? cluster : {}) };
 }
 
 /** @throws LAB_UNREACHABLE naming the pairs that fail, with the log ends of their hosts */
@@ -201,7 +222,7 @@ function isPodOf(pod: string, host: HostPlan): boolean {
 }
 
 /**
- * Removes all that carries the lab's name: daemons, every process left in its namespaces, the namespaces, the folder.
+ * Removes all that carries the lab's name: daemons, etcd, every process left in its namespaces, the namespaces, the folder.
  * Whether there was anything.
  * @throws NOT_PERMITTED, TOOL_MISSING, TOOL_FAILED
  */
@@ -209,8 +230,9 @@ export async function labDown(name: string): Promise<boolean> {
   labFolder(name); // refuses a bad name
   requirePermission();
   const namespaces = netnsNames().filter((netns) => isNetnsOfLab(netns, name));
-  const daemons = Object.values(readLabState(name)?.daemons ?? {});
-  await endProcesses(daemons);
+  const state = readLabState(name);
+  await endProcesses(Object.values(state?.daemons ?? {})); // first: they give their leases back
+  await killProcesses(Object.values(state?.etcd ?? {})); // a leader would look for a successor first
   const remaining = await endProcesses(processesIn(namespaces));
   if (remaining.length > 0) {
     const pids = remaining.map(({ pid }) => pid).join(", ");
@@ -229,14 +251,17 @@ export interface LabStatus {
   readonly state: LabState | null;
   /** Names of hosts whose daemon runs. */
   readonly runningDaemons: readonly string[];
+  /** Names of the etcd members that run. */
+  readonly runningEtcd: readonly string[];
 }
 
 /** Every lab that has a folder. */
 export function labStatuses(): LabStatus[] {
   return labNames().map((name) => {
     const state = readLabState(name);
-    const daemons = Object.entries(state?.daemons ?? {});
-    return { name, state, runningDaemons: daemons.filter(([, record]) => isRunning(record)).map(([host]) => host) };
+    const runningOf = (records: Readonly<Record<string, ProcessRecord>> = {}): string[] =>
+      Object.keys(records).filter((key) => records[key] !== undefined && isRunning(records[key]));
+    return { name, state, runningDaemons: runningOf(state?.daemons), runningEtcd: runningOf(state?.etcd) };
   });
 }
 

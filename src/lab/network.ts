@@ -8,7 +8,7 @@ const AT_ONCE = 8;
 
 /** Creates all namespaces, the underlay's bridge and every host's eth0 and cni0. */
 export async function buildHosts(topology: Topology, signal: AbortSignal): Promise<void> {
-  const { bridgeNetns, hosts } = topology;
+  const { bridgeNetns, hosts, etcd } = topology;
   const pods = hosts.flatMap((host) => host.pods);
   const names = [bridgeNetns, ...hosts.map((host) => host.netns), ...pods.map((pod) => pod.netns)];
   await ipBatch(
@@ -16,7 +16,10 @@ export async function buildHosts(topology: Topology, signal: AbortSignal): Promi
     names.map((name) => `netns add ${name}`),
     signal,
   );
-  await ipBatch(bridgeNetns, ["link add br0 type bridge", "link set br0 up", ...hosts.flatMap(cableLines)], signal);
+  const bridgeLines = ["link add br0 type bridge", "link set br0 up", ...hosts.flatMap(cableLines)];
+  const etcdLines = etcd.map(({ underlay }) => `address add ${underlay}/24 dev br0`);
+  // Members reach each other, and themselves, by way of lo.
+  await ipBatch(bridgeNetns, [...bridgeLines, ...etcdLines, ...(etcd.length > 0 ? ["link set lo up"] : [])], signal);
   await mapBounded(hosts, AT_ONCE, signal, buildHost);
 }
 

@@ -54,6 +54,11 @@ export async function endProcesses(records: readonly ProcessRecord[]): Promise<P
   return signalAndWait(obstinate, "SIGKILL", KILL_LIMIT_MS);
 }
 
+/** SIGKILL at once, for those that have nothing to put in order. Returns those that are still there. */
+export function killProcesses(records: readonly ProcessRecord[]): Promise<ProcessRecord[]> {
+  return signalAndWait(records, "SIGKILL", KILL_LIMIT_MS);
+}
+
 async function signalAndWait(
   records: readonly ProcessRecord[],
   signal: NodeJS.Signals,

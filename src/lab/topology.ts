@@ -1,4 +1,5 @@
-// What a lab consists of, computed from its options alone: names, addresses and paths. Pure.
+// What a lab consists of, computed from its options alone: names, addresses and paths. Pure. With etcd, br0 itself has
+// an address for each member, 192.168.50.2 to .4.
 //
 //        hopsack-NAME-net                      hopsack-NAME-h1                hopsack-NAME-h1-p1
 //   ┌──────────────────────┐   ┌────────────────────────────────────┐   ┌─────────────────┐
@@ -17,6 +18,11 @@ const MAX_PODS_PER_HOST = 50;
 /** Every pod pings every other, so the work grows with the square. */
 const MAX_PODS = 256;
 const FIRST_UNDERLAY_ADDRESS = 0xc0a8320a; // 192.168.50.10
+const FIRST_ETCD_ADDRESS = 0xc0a83202; // 192.168.50.2
+/** An even number tolerates no more failures than the odd one below it. */
+const ETCD_MEMBER_COUNTS = [0, 1, 3];
+/** Where hopsackd looks for the network configuration in etcd, unless told otherwise: flannel's key. */
+export const ETCD_CONFIG_KEY = "/coreos.com/network/config";
 
 export interface LabSpec {
   readonly name: string;
@@ -24,6 +30,8 @@ export interface LabSpec {
   readonly podsPerHost: number;
   readonly backend: string;
   readonly hasIpv6: boolean;
+  /** Members of the etcd that holds the leases; 0 = a folder holds them (default). */
+  readonly etcdMembers?: number;
   /** Given to every hopsackd after the lab's own options. */
   readonly daemonArgs: readonly string[];
 }
@@ -49,12 +57,26 @@ export interface HostPlan {
   readonly pods: readonly PodPlan[];
 }
 
+/** One member of the lab's etcd; it runs in the bridge's namespace. */
+export interface EtcdMemberPlan {
+  /** `m1` */
+  readonly name: string;
+  /** IPv4 address on the bridge itself; the prefix is a /24. */
+  readonly underlay: string;
+  readonly clientUrl: string;
+  readonly peerUrl: string;
+  readonly dataFolder: string;
+  readonly log: string;
+}
+
 export interface Topology {
   readonly spec: LabSpec;
   readonly folder: string;
   readonly storeFolder: string;
-  /** Namespace of the underlay's bridge. */
+  /** Namespace of the underlay's bridge, and of etcd. */
   readonly bridgeNetns: string;
+  /** Empty when the leases are in `storeFolder`. */
+  readonly etcd: readonly EtcdMemberPlan[];
   readonly hosts: readonly HostPlan[];
 }
 
@@ -63,7 +85,8 @@ export function planTopology(spec: LabSpec): Topology {
   checkSpec(spec);
   const folder = labFolder(spec.name);
   const hosts = Array.from({ length: spec.hosts }, (_, index) => planHost(spec, folder, index));
-  return { spec, folder, storeFolder: `${folder}/store`, bridgeNetns: `${netnsPrefix(spec.name)}net`, hosts };
+  const etcd = Array.from({ length: spec.etcdMembers ?? 0 }, (_, index) => planEtcdMember(folder, index));
+  return { spec, folder, storeFolder: `${folder}/store`, bridgeNetns: `${netnsPrefix(spec.name)}net`, etcd, hosts };
 }
 
 /** The lab's folder. @throws BAD_OPTION for a name that cannot be part of a namespace's name */
@@ -110,12 +133,29 @@ function planHost(spec: LabSpec, labFolderPath: string, index: number): HostPlan
   };
 }
 
-function checkSpec({ hosts, podsPerHost, backend }: LabSpec): void {
+function planEtcdMember(labFolderPath: string, index: number): EtcdMemberPlan {
+  const name = `m${index + 1}`;
+  const underlay = formatIpv4(FIRST_ETCD_ADDRESS + index);
+  const folder = `${labFolderPath}/etcd`;
+  return {
+    name,
+    underlay,
+    clientUrl: `http://${underlay}:2379`,
+    peerUrl: `http://${underlay}:2380`,
+    dataFolder: `${folder}/${name}`,
+    log: `${folder}/${name}.log`,
+  };
+}
+
+function checkSpec({ hosts, podsPerHost, backend, etcdMembers = 0 }: LabSpec): void {
   checkCount("--hosts", hosts, MAX_HOSTS);
   checkCount("--pods", podsPerHost, MAX_PODS_PER_HOST);
   if (hosts * podsPerHost > MAX_PODS) {
     const total = `--hosts ${hosts} with --pods ${podsPerHost} makes ${hosts * podsPerHost} pods`;
     throw new HopsackError("BAD_OPTION", `${total}; a lab has at most ${MAX_PODS}`);
+  }
+  if (!ETCD_MEMBER_COUNTS.includes(etcdMembers)) {
+    throw new HopsackError("BAD_OPTION", `--etcd-members ${etcdMembers} is not accepted; give 1 or 3`);
   }
   if (backend === "") throw new HopsackError("BAD_OPTION", '--backend "" names no backend; use udp, vxlan or host-gw');
 }

@@ -4,13 +4,14 @@
 //                 192.168.50.10      .11
 import { type ChildProcess, execFileSync, spawn, spawnSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { existsSync } from "node:fs";
+import { chmodSync, existsSync, readFileSync, symlinkSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import t from "tap";
 import { messageOf } from "../../src/errors.js";
 import { type Lab, labDown, labStatuses, labUp } from "../../src/lab/lab.js";
+import type { LabReport } from "../../src/lab/lab-folder.js";
 import { missingCapabilities } from "../../src/lab/permission.js";
-import { isRunning, netnsNames, recordProcess } from "../../src/lab/process-record.js";
+import { isRunning, netnsNames, processesIn, recordProcess } from "../../src/lab/process-record.js";
 import { isNetnsOfLab, LABS_FOLDER, type LabSpec } from "../../src/lab/topology.js";
 
 const FAKE_DAEMON = fileURLToPath(new URL("fake-hopsackd.mjs", import.meta.url));
@@ -20,6 +21,8 @@ const STEPS = ["building", "starting", "connecting", "pinging"];
 const missing = missingCapabilities();
 const skip = missing.length > 0 ? `needs root (missing: ${missing.join(", ")})` : false;
 const skipCli = skip || (existsSync(CLI) ? false : "needs the build: npm run build");
+
+const skipEtcd = skip || whyNoEtcd();
 
 const AS_NOBODY = "setpriv --reuid 65534 --regid 65534 --clear-groups";
 const skipUser = skipCli || whyNotAsUser();
@@ -132,6 +135,107 @@ t.test("Ctrl-C in the middle of up cleans up and ends by the signal", { skip: sk
   t.same(leftOvers(name), []);
 });
 
+t.test(
+  "a lab on etcd: members inside the lab alone, the configuration put before the daemons",
+  { skip: skipEtcd },
+  async (t) => {
+    for (const etcdMembers of [1, 3]) {
+      const name = freshName(t);
+      const outside = listeners();
+      const { report } = await up(specOf(name, { etcdMembers, hasIpv6: true, backend: "vxlan" }));
+      const endpoints = [2, 3, 4].slice(0, etcdMembers).map((number) => `http://192.168.50.${number}:2379`);
+      t.match(report, { etcd: endpoints, etcdNetns: `hopsack-${name}-net` });
+      t.same(listeners(), outside, "nothing listens outside");
+      for (const endpoint of endpoints) {
+        const stored = await inHost(
+          report,
+          `const body = JSON.stringify({ key: btoa("/coreos.com/network/config") });
+        const answer = await fetch("${endpoint}/v3/kv/range", { method: "POST", body });
+        console.log(atob((await answer.json()).kvs[0].value));`,
+        );
+        t.same(JSON.parse(stored), {
+          Network: "10.244.0.0/16",
+          EnableIPv6: true,
+          IPv6Network: "fd00:10:244::/48",
+          Backend: { Type: "vxlan" },
+        });
+      }
+      const [host] = report.hosts;
+      const daemon = readFileSync(`/proc/${host?.daemonPid}/cmdline`, "utf8").split("\0");
+      t.equal(daemon[daemon.indexOf("--etcd-endpoints") + 1], endpoints.join(","));
+      t.notOk(daemon.includes("--store"));
+      const status = labStatuses().find((lab) => lab.name === name);
+      t.equal(status?.runningEtcd.length, etcdMembers);
+      const members = processesIn([`hopsack-${name}-net`]);
+      t.equal(members.length, etcdMembers);
+      t.equal(await labDown(name), true);
+      t.notOk(members.some(isRunning));
+      t.same(leftOvers(name), []);
+    }
+  },
+);
+
+t.test("a failure or an abort while etcd starts leaves nothing", { skip: skipEtcd }, async (t) => {
+  const name = freshName(t);
+  const abort = new AbortController();
+  const progress = (step: string) =>
+    step === "starting etcd, 3 members" && setImmediate(() => abort.abort(new Error("enough")));
+  await t.rejects(up(specOf(name, { etcdMembers: 3 }), { progress, signal: abort.signal }), { message: "enough" });
+  t.same(leftOvers(name), []);
+
+  const folder = t.testdir({ etcd: "#!/bin/sh\necho the disk is full\nexit 1\n" });
+  chmodSync(`${folder}/etcd`, 0o755);
+  withPath(t, `${folder}:${process.env.PATH}`);
+  const failing = freshName(t);
+  await t.rejects(up(specOf(failing, { etcdMembers: 1 })), {
+    code: "TOOL_FAILED",
+    message: /^etcd m1 ended before it was ready\nthe log of etcd m1 ends with:\n {2}the disk is full$/,
+  });
+  t.same(leftOvers(failing), []);
+});
+
+t.test("after SIGKILL while etcd starts, down removes all there is", { skip: skipEtcd || skipCli }, async (t) => {
+  const name = freshName(t);
+  const child = cli(["lab", "up", "--name", name, "--etcd-members", "3"]);
+  await lineOf(child, "starting etcd");
+  child.kill("SIGKILL");
+  await ended(child);
+  await labDown(name);
+  t.same(leftOvers(name), []);
+  t.same(processesIn([`hopsack-${name}-net`]), []);
+});
+
+t.test("without etcd the lab says which package brings it, and begins nothing", { skip }, async (t) => {
+  const folder = t.testdir();
+  for (const tool of ["ip", "ping"])
+    symlinkSync(execFileSync("which", [tool], { encoding: "utf8" }).trim(), `${folder}/${tool}`);
+  withPath(t, folder);
+  const name = freshName(t);
+  await t.rejects(up(specOf(name, { etcdMembers: 1 })), {
+    code: "TOOL_MISSING",
+    message: "etcd is not installed; install: apt-get install etcd-server",
+  });
+  t.same(leftOvers(name), []);
+});
+
+t.test("store options of lab up that contradict each other are refused", { skip: skipCli }, async (t) => {
+  const refusals: readonly [options: string[], sentence: RegExp][] = [
+    [["--store", "file", "--etcd-members", "3"], /--etcd-members 3 needs --store etcd; leave one of them away/],
+    [["--etcd-members", "2"], /--etcd-members 2 is not accepted; give 1 or 3/],
+    [["--etcd-members", "0"], /--etcd-members 0 is not accepted; give 1 or 3/],
+    [["--store", "zk"], /'zk' is invalid\. Allowed choices are file, etcd/],
+  ];
+  for (const [options, sentence] of refusals) {
+    const name = freshName(t);
+    const { status, stderr } = spawnSync(process.execPath, [CLI, "lab", "up", "--name", name, ...options], {
+      encoding: "utf8",
+    });
+    t.equal(status, 2);
+    t.match(stderr, sentence);
+    t.same(leftOvers(name), []);
+  }
+});
+
 t.test("the commands: up --json, status, exec and down", { skip: skipCli }, async (t) => {
   const name = freshName(t);
   const shape = ["--hosts", "2", "--pods", "2", "--backend", "udp", "--ipv6"];
@@ -201,6 +305,36 @@ function whyNotAsUser(): string | false {
   const probe = `test -r ${CLI} && unshare --user --map-current-user --keep-caps --net true`;
   const { status } = spawnSync("sh", ["-c", `${AS_NOBODY} sh -c '${probe}'`], { stdio: "ignore" });
   return status === 0 ? false : "needs user namespaces, and a clone that other users may read";
+}
+
+/** The lab's etcd is looked at by a script of the build. */
+function whyNoEtcd(): string | false {
+  const { status } = spawnSync("sh", ["-c", "command -v etcd"], { stdio: "ignore" });
+  if (status !== 0) return "needs etcd: apt-get install etcd-server";
+  return existsSync(CLI) ? false : "needs the build: npm run build";
+}
+
+/** PATH of the programs that the lab starts, until the test ends. */
+function withPath(t: { teardown(work: () => void): void }, path: string): void {
+  const before = process.env.PATH;
+  t.teardown(() => {
+    process.env.PATH = before;
+  });
+  process.env.PATH = path;
+}
+
+/** What a script prints in the first host. */
+async function inHost({ hosts: [host] }: LabReport, script: string): Promise<string> {
+  const argv = ["netns", "exec", host?.netns ?? "", process.execPath, "--input-type=module", "-e", script];
+  return (await ended(spawn("ip", argv, { stdio: ["ignore", "pipe", "pipe"] }))).stdout;
+}
+
+/** Local ends of the sockets of the root namespace that listen on etcd's ports, 2379 and 2380. */
+function listeners(): string[] {
+  const tables = ["tcp", "tcp6"].map((name) => readFileSync(`/proc/net/${name}`, "utf8"));
+  return tables.flatMap((table) =>
+    [...table.matchAll(/ ([0-9A-F]+:094[BC]) [0-9A-F:]+ 0A /g)].map(([, local]) => local ?? ""),
+  );
 }
 
 function specOf(name: string, changes: Partial<LabSpec>): LabSpec {

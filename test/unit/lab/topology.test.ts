@@ -20,6 +20,20 @@ t.test("hosts and pods are numbered, and carry the lab's name", async (t) => {
   t.equal(topology.hosts[0]?.statusSocket, "/run/hopsack/labs/my-lab/h1/hopsackd.sock");
 });
 
+t.test("etcd members have addresses of their own beside the hosts', and are none by default", async (t) => {
+  t.same(planTopology(SPEC).etcd, []);
+  const { etcd, hosts } = planTopology({ ...SPEC, hosts: 100, etcdMembers: 3 });
+  t.same(etcd[2], {
+    name: "m3",
+    underlay: "192.168.50.4",
+    clientUrl: "http://192.168.50.4:2379",
+    peerUrl: "http://192.168.50.4:2380",
+    dataFolder: "/run/hopsack/labs/lab/etcd/m3",
+    log: "/run/hopsack/labs/lab/etcd/m3.log",
+  });
+  t.equal(new Set([...etcd, ...hosts].map(({ underlay }) => underlay)).size, 103);
+});
+
 t.test("counts outside the limits are refused with option and value", async (t) => {
   const cases: readonly [Partial<LabSpec>, RegExp][] = [
     [{ hosts: 0 }, /^--hosts 0 is not accepted; give a whole number from 1 to 100$/],
@@ -28,6 +42,8 @@ t.test("counts outside the limits are refused with option and value", async (t) 
     [{ podsPerHost: 1.5 }, /^--pods 1\.5 /],
     [{ hosts: 100, podsPerHost: 3 }, /makes 300 pods; a lab has at most 256$/],
     [{ backend: "" }, /^--backend "" /],
+    [{ etcdMembers: 2 }, /^--etcd-members 2 is not accepted; give 1 or 3$/],
+    [{ etcdMembers: 5 }, /^--etcd-members 5 /],
   ];
   for (const [change, message] of cases) {
     t.throws(() => planTopology({ ...SPEC, ...change }), { code: "BAD_OPTION", message });
