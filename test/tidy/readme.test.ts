@@ -26,6 +26,23 @@ t.test("every hopsack sub-command in README.md is known to the built command", a
   for (const command of commands) t.match(help(), new RegExp(`^ +${command}\\b`, "m"));
 });
 
+t.test("every option of hopsack and hopsackd in a command of README.md is in that command's help", async (t) => {
+  const lines = [...readme.matchAll(/^ {4}(?:sudo )?(hopsackd?)((?: [a-z-]+)*)(.*)$/gm)];
+  t.ok(lines.length > 10);
+  for (const [line, program, words = "", rest = ""] of lines) {
+    const own = `${words}${rest}`.split(/ -- | #/)[0] ?? "";
+    const options = [...own.matchAll(/ (--[a-z0-9-]+)/g)].map((match) => match[1] ?? "");
+    if (options.length === 0) continue;
+    const entry = join(root, `dist/cli/${program === "hopsackd" ? "hopsackd" : "main"}.js`);
+    const command = words
+      .split(" ")
+      .filter((word) => /^[a-z]/.test(word))
+      .slice(0, 2);
+    const help = execFileSync(process.execPath, [entry, ...command, "--help"], { encoding: "utf8" });
+    for (const option of options) t.match(help, new RegExp(`${option}\\b`), line.trim());
+  }
+});
+
 t.test(
   "every link into the repository in README.md, ARCHITECTURE.md and CONTRIBUTING.md leads somewhere",
   async (t) => {
