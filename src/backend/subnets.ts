@@ -23,19 +23,59 @@ export interface PeerSubnet {
  * The subnets within the Network that peers hold and this host does not. Of two leases of one prefix (a host gained IPv6)
  * the younger one counts.
  */
-export function peerSubnets({ config }: BackendInput, own: Lease, peers: readonly Lease[]): PeerSubnet[] {
-  const mine = subnetsOf(own);
+export function peerSubnets(input: BackendInput, own: Lease, peers: readonly Lease[]): PeerSubnet[] {
   const rows = new Map<string, PeerSubnet>();
-  for (const peer of peers) {
-    for (const subnet of subnetsOf(peer)) {
-      const network = subnet.family === 4 ? config.network : config.networkV6;
-      if (network === null || !covers(network, subnet) || mine.some((own) => overlaps(own, subnet))) continue;
-      const prefix = formatPrefix(subnet);
-      const rival = rows.get(prefix)?.peer;
-      if (rival === undefined || expiry(rival) <= expiry(peer)) rows.set(prefix, { subnet, prefix, peer });
-    }
-  }
+  for (const peer of peers) for (const row of rowsOf(input, own, peer)) putYounger(rows, row);
   return [...rows.values()];
+}
+
+/** A row of a backend's own, made of the subnet of a peer. */
+interface PeerRow {
+  readonly prefix: string;
+  readonly peer: Lease;
+}
+
+/**
+ * peerSubnets() with rows of a backend's own, for thousands of peers: all but a few are the same in the next plan, and the same
+ * objects there, so that whoever compares or encodes them need not look inside.
+ */
+export class PeerRows<R extends PeerRow> {
+  readonly #input: BackendInput;
+  readonly #make: (row: PeerSubnet) => R;
+  #own: Lease | null = null;
+  #known = new WeakMap<Lease, readonly R[]>();
+
+  constructor(input: BackendInput, make: (row: PeerSubnet) => R) {
+    this.#input = input;
+    this.#make = make;
+  }
+
+  of(own: Lease, peers: readonly Lease[]): R[] {
+    if (own !== this.#own) this.#known = new WeakMap();
+    this.#own = own;
+    const rows = new Map<string, R>();
+    for (const peer of peers) {
+      const known = this.#known.get(peer) ?? rowsOf(this.#input, own, peer).map(this.#make);
+      this.#known.set(peer, known);
+      for (const row of known) putYounger(rows, row);
+    }
+    return [...rows.values()];
+  }
+}
+
+function rowsOf({ config }: BackendInput, own: Lease, peer: Lease): PeerSubnet[] {
+  const mine = subnetsOf(own);
+  return subnetsOf(peer)
+    .filter((subnet) => {
+      const network = subnet.family === 4 ? config.network : config.networkV6;
+      return network !== null && covers(network, subnet) && !mine.some((own) => overlaps(own, subnet));
+    })
+    .map((subnet) => ({ subnet, prefix: formatPrefix(subnet), peer }));
+}
+
+function putYounger<R extends PeerRow>(rows: Map<string, R>, row: R): void {
+  const rival = rows.get(row.prefix)?.peer;
+  if (rival === undefined || expiry(rival) <= expiry(row.peer)) rows.set(row.prefix, row);
 }
 
 function expiry(lease: Lease): number {

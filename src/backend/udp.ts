@@ -6,7 +6,7 @@ import { type Lease, subnetsOf } from "../lease/lease.js";
 import { formatPrefix } from "../net/prefix.js";
 import type { Plan, PumpRoute } from "../plan/plan.js";
 import type { Backend, BackendInput } from "./backend.js";
-import { deviceAddress, innerMtu, masquerades, peerSubnets } from "./subnets.js";
+import { deviceAddress, innerMtu, masquerades, PeerRows } from "./subnets.js";
 
 const TYPE = "udp";
 const DEFAULT_PORT = 8285;
@@ -17,7 +17,10 @@ const TX_QUEUE_PACKETS = 1000;
 export function createUdpBackend(input: BackendInput): Backend {
   const { config, underlay, deviceName } = input;
   const port = tunnelPort(config.backend.options);
-  const routes: RouteMemory = new WeakMap();
+  const rows = new PeerRows(input, ({ prefix, peer }) => {
+    const route: PumpRoute = { prefix, endpoint: { address: peer.attrs.publicIp, port }, header: new Uint8Array() };
+    return { prefix, peer, route };
+  });
   const mtuBytes = innerMtu(input, underlay.mtuBytes, OUTER_IPV4_AND_UDP_BYTES);
   return {
     type: TYPE,
@@ -43,7 +46,7 @@ export function createUdpBackend(input: BackendInput): Backend {
       neighbors: [],
       fdb: [],
       masquerades: masquerades(input, own),
-      pumpRoutes: pumpRoutes(input, own, peers, port, routes),
+      pumpRoutes: rows.of(own, peers).map(({ route }) => route),
     }),
   };
 }
@@ -55,28 +58,4 @@ function tunnelPort(options: Readonly<Record<string, unknown>>): number {
     "BAD_CONFIG",
     `Backend.Port ${JSON.stringify(port)} is not a UDP port; use a number from 1 to 65535, or remove it for ${DEFAULT_PORT}`,
   );
-}
-
-/** Each peer's rows by prefix: of thousands, all but a few are the same in the next plan, and known to be by their identity. */
-type RouteMemory = WeakMap<Lease, Map<string, PumpRoute>>;
-
-/** One row per subnet of every peer. */
-function pumpRoutes(
-  input: BackendInput,
-  own: Lease,
-  peers: readonly Lease[],
-  port: number,
-  memory: RouteMemory,
-): PumpRoute[] {
-  return peerSubnets(input, own, peers).map(({ prefix, peer }) => {
-    const known = memory.get(peer) ?? new Map<string, PumpRoute>();
-    memory.set(peer, known);
-    const route = known.get(prefix) ?? {
-      prefix,
-      endpoint: { address: peer.attrs.publicIp, port },
-      header: new Uint8Array(),
-    };
-    known.set(prefix, route);
-    return route;
-  });
 }

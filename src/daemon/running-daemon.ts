@@ -18,7 +18,7 @@ import { failure } from "./log.js";
 import type { WarningTopic } from "./state.js";
 import { isOutside, isRetryable, Trouble } from "./trouble.js";
 
-/** After each plan a pause as long as it took, within these bounds: however many changes, half the time is left for others. */
+/** After each plan a pause of half the time it took, within these bounds: however many changes, others get their turn. */
 const SHORTEST_APPLY_PAUSE_MS = 5;
 const LONGEST_APPLY_PAUSE_MS = 1000;
 /** Addresses and routes change in several steps; the first of them is no reason to move. */
@@ -183,7 +183,7 @@ export class RunningDaemon {
       if (isChanged) {
         log.info({ peers: state.peers.length, milliseconds: Math.round(milliseconds) }, "forwarding_updated");
       }
-      const pauseMs = Math.min(Math.max(milliseconds, SHORTEST_APPLY_PAUSE_MS), LONGEST_APPLY_PAUSE_MS);
+      const pauseMs = Math.min(Math.max(milliseconds / 2, SHORTEST_APPLY_PAUSE_MS), LONGEST_APPLY_PAUSE_MS);
       await world.clock.sleep(pauseMs, signal);
     }
   }

@@ -6,6 +6,7 @@ import { addressBytes, formatAddress, type Prefix, parsePrefix } from "../net/pr
 import type { PumpRoute } from "../plan/plan.js";
 
 const NEXT_HOP_BYTES = 12;
+const HEADER_OFFSET_OFFSET = 8;
 const ROUTE_BYTES = 24;
 const NEXT_HOP_INDEX_OFFSET = 20;
 
@@ -40,21 +41,19 @@ function encodeNextHops(hops: readonly PumpRoute[]): Uint8Array {
   let headerOffset = 0;
   const view = new DataView(bytes.buffer);
   hops.forEach((route, i) => {
-    const { header } = route;
-    bytes.set(partsOf(route).address, i * NEXT_HOP_BYTES);
-    view.setUint16(i * NEXT_HOP_BYTES + 4, route.endpoint.port, true);
-    view.setUint16(i * NEXT_HOP_BYTES + 6, header.length, true);
-    view.setUint32(i * NEXT_HOP_BYTES + 8, headerOffset, true);
-    headerOffset += header.length;
+    bytes.set(partsOf(route).hop, i * NEXT_HOP_BYTES);
+    view.setUint32(i * NEXT_HOP_BYTES + HEADER_OFFSET_OFFSET, headerOffset, true);
+    headerOffset += route.header.length;
   });
   return bytes;
 }
 
-/** What a route's record is made of, but for the index of its next hop. */
+/** What a route's bytes are made of. */
 interface RouteParts {
   readonly hopKey: string;
-  /** Of the next hop. */
-  readonly address: Uint8Array;
+  /** Record of the next hop, but for where its header bytes are. */
+  readonly hop: Uint8Array;
+  /** Record of the route, but for the index of its next hop. */
   readonly record: Uint8Array;
 }
 
@@ -71,7 +70,11 @@ function partsOf(route: PumpRoute): RouteParts {
   record[16] = prefix.family;
   record[17] = prefix.length;
   const hopKey = `${endpoint.address}:${endpoint.port}:${Buffer.from(header).toString("hex")}`;
-  const parts = { hopKey, address: addressBytes(endpoint.address), record };
+  const hop = new Uint8Array(NEXT_HOP_BYTES);
+  hop.set(addressBytes(endpoint.address));
+  new DataView(hop.buffer).setUint16(4, endpoint.port, true);
+  new DataView(hop.buffer).setUint16(6, header.length, true);
+  const parts = { hopKey, hop, record };
   knownParts.set(route, parts);
   return parts;
 }

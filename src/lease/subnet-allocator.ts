@@ -50,8 +50,8 @@ export function overlappingPairs<P extends SubnetPair>(pairs: readonly P[]): Map
   const found = new Map<P, P[]>();
   const note = (a: P, b: P) => found.get(a)?.push(b) ?? found.set(a, [b]);
   for (const family of ["subnet", "subnetV6"] as const) {
+    if (areAllApart(pairs, family)) continue;
     const parts = pairs.flatMap((pair) => (pair[family] === null ? [] : [{ pair, prefix: pair[family] }]));
-    if (areAllApart(parts.map(({ prefix }) => prefix))) continue;
     parts.sort((a, b) => compare(a.prefix.base, b.prefix.base) || a.prefix.length - b.prefix.length);
     const enclosing: typeof parts = []; // prefixes nest or are apart: a stack is enough
     for (const part of parts) {
@@ -67,9 +67,16 @@ export function overlappingPairs<P extends SubnetPair>(pairs: readonly P[]): Map
 }
 
 /** The usual case, and told quickly: prefixes of one length, none twice. */
-function areAllApart(prefixes: readonly Prefix[]): boolean {
-  const bases = new Set(prefixes.map(({ base }) => base));
-  return bases.size === prefixes.length && prefixes.every(({ length }) => length === prefixes[0]?.length);
+function areAllApart(pairs: readonly SubnetPair[], family: keyof SubnetPair): boolean {
+  const bases = new Set<bigint>();
+  let commonLength: number | null = null;
+  for (const { [family]: prefix } of pairs) {
+    if (prefix === null) continue;
+    commonLength ??= prefix.length;
+    if (prefix.length !== commonLength || bases.has(prefix.base)) return false;
+    bases.add(prefix.base);
+  }
+  return true;
 }
 
 function compare(a: bigint, b: bigint): number {
