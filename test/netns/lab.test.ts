@@ -175,6 +175,28 @@ t.test(
   },
 );
 
+t.test("hosts lease from the lab's etcd, and the leases command sees them", { skip: skipEtcd }, async (t) => {
+  const name = freshName(t);
+  const up = await ended(cli(["lab", "up", "--name", name, "--store", "etcd", "--json"]));
+  t.equal(up.status, 0);
+  const report: LabReport = JSON.parse(up.stdout);
+  t.same(Object.keys(report), ["name", "hosts", "etcd", "etcdNetns"]);
+  const leases = (...words: string[]) => {
+    const command = [process.execPath, CLI, "leases", ...words, "--etcd-endpoints", `${report.etcd}`];
+    return ended(cli(["lab", "exec", "--name", name, "h1", "--", ...command]));
+  };
+  const listed = JSON.parse((await leases("list", "--json")).stdout);
+  const given = report.hosts.map(({ underlay, subnet }) => [underlay, subnet]);
+  const seen = listed.leases.map((one: { publicIp: string; subnet: string }) => [one.publicIp, one.subnet]);
+  t.same(seen.sort(), given.sort());
+  const { subnet = "" } = report.hosts[1] ?? {};
+  t.match(await leases("reserve", subnet, "--public-ip", "192.168.50.11"), { status: 0, stdout: /holds it already/ });
+  t.match(await leases("show", subnet), { status: 0, stdout: /never, it is reserved/ });
+  t.match(await ended(cli(["lab", "status"])), { status: 0, stdout: `${name}: udp mode, 1 of 1 etcd members run` });
+  t.match(await ended(cli(["lab", "down", "--name", name])), { status: 0 });
+  t.same(leftOvers(name), []);
+});
+
 t.test("a failure or an abort while etcd starts leaves nothing", { skip: skipEtcd }, async (t) => {
   const name = freshName(t);
   const abort = new AbortController();
