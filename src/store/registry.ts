@@ -7,8 +7,8 @@ import type { LeaseStore } from "./lease-store.js";
 import { StaticLeaseStore } from "./static.js";
 
 export interface OpenStoreOptions {
-  /** What the --etcd-* options say; for `etcd` only. */
-  readonly etcd?: EtcdSettings | null;
+  /** What the --etcd-* options say; null for every other store. */
+  readonly etcd: EtcdSettings | null;
   readonly leaseTtlSeconds: number;
   readonly netConfigPath: string | null;
   /** Gets one sentence for each entry of the store that is skipped. */
@@ -19,7 +19,7 @@ export interface OpenStoreOptions {
 
 /** `file:DIR`, `static:FILE` or `etcd`. Touches nothing yet. @throws BAD_OPTION */
 export async function openStore(spec: string, options: OpenStoreOptions): Promise<LeaseStore> {
-  if (spec === "etcd" && options.etcd) {
+  if (spec === "etcd" && options.etcd !== null) {
     const { EtcdLeaseStore } = await import("./etcd.js"); // 27 MB that other stores do without
     return new EtcdLeaseStore({ ...options, settings: options.etcd });
   }
