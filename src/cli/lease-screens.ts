@@ -81,7 +81,7 @@ export function configChange(before: NetworkConfig | null, after: NetworkConfig,
     return [label, before === null ? now : `${old.get(label) ?? "none"} → ${now}`];
   });
   const headline = `the network configuration of ${store} is ${before === null ? "set" : "changed"}:`;
-  const note = before === null ? [] : ["", "hosts that run keep the old one until their hopsackd starts again"];
+  const note = before === null ? [] : ["", "hopsack hosts follow at once, flannel hosts when flanneld starts again"];
   return `${[headline, "", ...factLines(facts), ...note].join("\n")}\n`;
 }
 

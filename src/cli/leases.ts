@@ -145,12 +145,17 @@ async function setConfig(store: LeaseStore, text: string, config: NetworkConfig,
   const count = isOne ? "1 live lease" : `${orphans.length} live leases`;
   if (orphans.length > 0 && !isForced) {
     const sentence = `${count} would not fit the new network: ${screens.namedLeases(orphans)}`;
-    throw new HopsackError("LEASES_ORPHANED", `${sentence}; release ${isOne ? "it" : "them"} first, or give --force`);
+    const cure = isOne
+      ? "release it first, or give --force to move its host"
+      : "release them first, or give --force to move their hosts";
+    throw new HopsackError("LEASES_ORPHANED", `${sentence}; ${cure}`);
   }
   await store.writeConfig(text);
   print(screens.configChange(before, config, store.description));
   if (orphans.length > 0) {
-    print(`${count} no longer ${isOne ? "fits" : "fit"}: ${screens.namedLeases(orphans)}\n`);
+    print(
+      `${count} no longer ${isOne ? "fits" : "fit"}: ${screens.namedLeases(orphans)}; hosts that run take other subnets\n`,
+    );
   }
 }
 

@@ -93,7 +93,7 @@ mode          vxlan {"VNI":7} → udp
 IPv6 network  none → fd00:244::/48
 IPv6 subnets  none → /64 from fd00:244:0:1::/64 to fd00:244:0:ffff::/64
 
-hosts that run keep the old one until their hopsackd starts again
+hopsack hosts follow at once, flannel hosts when flanneld starts again
 `,
   );
   t.equal(screens.configChange(after, after, "etcd"), "the network configuration of etcd says what it said before\n");

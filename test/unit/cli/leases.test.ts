@@ -194,15 +194,17 @@ t.test("a network that live leases fall out of is refused, naming them, unless i
   t.match(refused, { status: 1, stdout: "" });
   t.equal(
     refused.stderr,
-    `hopsack: 2 live leases would not fit the new network: ${named}; release them first, or give --force [LEASES_ORPHANED]\n`,
+    `hopsack: 2 live leases would not fit the new network: ${named}; release them first, or give --force to move their hosts [LEASES_ORPHANED]\n`,
   );
   t.same(folder.config(), { Network: "10.244.0.0/16" });
   const one = folder.run("set-config -", '{"Network": "10.244.0.0/16", "SubnetMin": "10.244.2.0"}');
-  t.match(one.stderr, /^hopsack: 1 live lease would not fit .* release it first, or give --force/);
+  t.match(one.stderr, /^hopsack: 1 live lease would not fit .* release it first, or give --force to move its host/);
   const forced = folder.run("set-config - --force", '{"Network": "10.9.0.0/16"}');
   t.match(forced, {
     status: 0,
-    stdout: new RegExp(`\n2 live leases no longer fit: ${named.replace(/[().]/g, "\\$&")}\n$`),
+    stdout: new RegExp(
+      `\n2 live leases no longer fit: ${named.replace(/[().]/g, "\\$&")}; hosts that run take other subnets\n$`,
+    ),
   });
   t.same(folder.config(), { Network: "10.9.0.0/16" });
   t.same(folder.keys().length, 3, "the leases stay");
