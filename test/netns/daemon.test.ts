@@ -173,7 +173,7 @@ const BAD_DAYS: readonly BadDay[] = [
     flags: ["--store", "tape:/dev/st0"],
     code: "BAD_OPTION",
     status: 2,
-    sentence: /"tape:\/dev\/st0" names no store; use file:DIR or static:FILE/,
+    sentence: /"tape:\/dev\/st0" names no store; use file:DIR, static:FILE or etcd/,
   },
   {
     name: "with a subnet file that cannot be written",
