@@ -114,7 +114,9 @@ export class EtcdLeaseStore implements LeaseStore {
       if (entry === undefined) throw leaseLost(held, "is no longer in the store");
       const { keyValue } = entry;
       const expiresAt = await this.#prolong(held, keyValue.leaseId, sentAt);
-      if (await this.#putAttrs(entry.keyValue, attrs)) return this.#own({ ...renewed, expiresAt }, keyValue.leaseId);
+      if (!(await this.#putAttrs(keyValue, attrs))) continue;
+      if (this.#leaseId !== null && this.#leaseId !== keyValue.leaseId) await this.#revoke(this.#leaseId);
+      return this.#own({ ...renewed, expiresAt }, keyValue.leaseId);
     }
     throw contended(this.description, MAX_TRIES);
   }
@@ -125,8 +127,8 @@ export class EtcdLeaseStore implements LeaseStore {
     if (entry === undefined || rest === undefined) return;
     const { keyValue } = entry;
     if (rest !== null) await this.#putAttrs(keyValue, rest.attrs);
-    else if (await this.#client.commit([unchanged(keyValue)], [removal(keyValue)]))
-      await this.#revoke(keyValue.leaseId);
+    else if (holderOf(keyValue.leaseId, lease.attrs.node ?? NOBODY) === "own") await this.#revoke(keyValue.leaseId);
+    else await this.#client.commit([unchanged(keyValue)], [removal(keyValue)]);
     this.#ownKey = null;
   }
 
@@ -235,7 +237,7 @@ export class EtcdLeaseStore implements LeaseStore {
     return this.#client.commit([unchanged(keyValue)], [putOf(keyValue.key, value, keyValue.leaseId)]);
   }
 
-  /** The etcd lease goes with its last key. */
+  /** Ends an etcd lease of ours, and with it the key that hangs on it. */
   async #revoke(leaseId: string): Promise<void> {
     if (leaseId === NO_LEASE) return;
     await this.#client.revoke(leaseId);

@@ -214,6 +214,20 @@ inOwnNamespace(t, import.meta.url, () => {
   });
 
   t.test(
+    "a lease that somebody makes a reservation leaves its etcd lease behind only until the next renewal",
+    async (t) => {
+      const cluster = await clusterFor(t, { Network: "10.244.0.0/16" });
+      const { store } = open(t, cluster.settings());
+      const lease = await acquire(store, attrs(1));
+      cluster.put(`${PREFIX}/subnets/${leaseKey(lease)}`, formatLeaseAttrs(lease.attrs));
+      t.equal(cluster.leaseIds().length, 1, "etcdctl put takes the key off its lease");
+      t.equal((await store.renew(lease)).expiresAt, null);
+      t.same(cluster.leaseIds(), []);
+      t.same(storedKeys(cluster), [leaseKey(lease)]);
+    },
+  );
+
+  t.test(
     "three members, 200 changes, the leader killed and a member frozen: nothing lost, nothing twice",
     { timeout: 120_000 },
     async (t) => {
