@@ -55,9 +55,12 @@ export class PeerRows<R extends PeerRow> {
     this.#own = own;
     const rows = new Map<string, R>();
     for (const peer of peers) {
-      const known = this.#known.get(peer) ?? rowsOf(this.#input, own, peer).map(this.#make);
-      this.#known.set(peer, known);
-      for (const row of known) putYounger(rows, row);
+      let made = this.#known.get(peer);
+      if (made === undefined) {
+        made = rowsOf(this.#input, own, peer).map(this.#make);
+        this.#known.set(peer, made);
+      }
+      for (const row of made) putYounger(rows, row);
     }
     return [...rows.values()];
   }

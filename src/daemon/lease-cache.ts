@@ -40,6 +40,7 @@ export class LeaseCache {
   readonly #path: string;
   readonly #entryTexts = new WeakMap<Lease, string>();
   #text = "";
+  #writing: Promise<void> = Promise.resolve();
 
   constructor(path: string) {
     this.#path = path;
@@ -66,8 +67,14 @@ export class LeaseCache {
     }
   }
 
-  /** Keeps the leases if they changed; else says that they are still true. */
-  async write(cached: CachedLeases): Promise<void> {
+  /** Keeps the leases if they changed; else says that they are still true. Calls follow each other, however they come. */
+  write(cached: CachedLeases): Promise<void> {
+    const done = this.#writing.then(() => this.#write(cached));
+    this.#writing = done.catch(() => undefined);
+    return done;
+  }
+
+  async #write(cached: CachedLeases): Promise<void> {
     const text = this.#format(cached);
     if (text !== this.#text) await replaceFile(this.#path, text, FILE_MODE);
     else await utimes(this.#path, new Date(), new Date());

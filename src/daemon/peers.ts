@@ -71,8 +71,11 @@ export class PeerChooser {
   }
 
   #objectionTo(lease: Lease): string | null {
-    const known = this.#objections.get(lease) ?? { text: objectionTo(lease, this.#own, this.#rules) };
-    this.#objections.set(lease, known);
+    let known = this.#objections.get(lease);
+    if (known === undefined) {
+      known = { text: objectionTo(lease, this.#own, this.#rules) };
+      this.#objections.set(lease, known);
+    }
     return known.text;
   }
 }

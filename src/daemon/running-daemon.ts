@@ -23,8 +23,8 @@ const SHORTEST_APPLY_PAUSE_MS = 5;
 const LONGEST_APPLY_PAUSE_MS = 1000;
 /** Addresses and routes change in several steps; the first of them is no reason to move. */
 const HOST_SETTLE_MS = 200;
-/** How often what is kept on disk is written at most, and said to be still true at least. */
-const CACHE_PAUSE_MS = 1000;
+/** How often what is kept on disk is written at most (and whenever the store is lost), and said to be still true at least. */
+const CACHE_PAUSE_MS = 5000;
 const CACHE_TOUCH_MS = 60_000;
 
 export interface RunningParts extends Context {
@@ -49,12 +49,14 @@ export class RunningDaemon {
   /** What forwarding is to be made for; it follows in applyChanges(). */
   #setting: Setting;
   readonly #cacheNews = new Bell();
+  readonly #cacheTrouble: Trouble;
   #isReleased = false;
 
   constructor(parts: RunningParts, own: TimedLease) {
     this.#parts = parts;
     this.#lease = own;
     this.#setting = parts.forwarding.setting;
+    this.#cacheTrouble = this.#trouble("cache");
     this.#noteLease("lease_acquired", own);
   }
 
@@ -113,6 +115,7 @@ export class RunningDaemon {
       } catch (error) {
         if (signal.aborted || !isOutside(error)) throw error;
         state.isStoreConnected = false;
+        await this.#attempt(this.#cacheTrouble, () => this.#writeCache());
         await storeTrouble.pause(error, signal);
       }
     }
@@ -253,9 +256,8 @@ export class RunningDaemon {
   /** Keeps on disk what is known, for a start while the store is away. */
   async #keepCache(signal: AbortSignal): Promise<void> {
     const { world } = this.#parts;
-    const trouble = this.#trouble("cache");
     for (;;) {
-      await this.#attempt(trouble, () => this.#writeCache());
+      await this.#attempt(this.#cacheTrouble, () => this.#writeCache());
       await world.clock.sleep(CACHE_PAUSE_MS, signal);
       await this.#cacheNews.within(CACHE_TOUCH_MS, world.clock, signal);
     }

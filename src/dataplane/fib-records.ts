@@ -18,43 +18,63 @@ export interface FibRecords {
 
 /** Routes with one endpoint and header share a next hop. Prefixes and addresses are canonical text (backend/*.ts). */
 export function encodeFib(routes: readonly PumpRoute[]): FibRecords {
-  const hops = new Map<string, { readonly index: number; readonly route: PumpRoute }>();
-  const routeBytes = new Uint8Array(routes.length * ROUTE_BYTES);
-  const view = new DataView(routeBytes.buffer);
+  const hopIndexes = new Map<string, number>();
+  const hops: PumpRoute[] = [];
+  const records = new Records(routes.length, ROUTE_BYTES);
   routes.forEach((route, i) => {
     const { hopKey, record } = partsOf(route);
-    const hop = hops.get(hopKey) ?? { index: hops.size, route };
-    hops.set(hopKey, hop);
-    routeBytes.set(record, i * ROUTE_BYTES);
-    view.setUint32(i * ROUTE_BYTES + NEXT_HOP_INDEX_OFFSET, hop.index, true);
+    let hopIndex = hopIndexes.get(hopKey);
+    if (hopIndex === undefined) {
+      hopIndex = hops.push(route) - 1;
+      hopIndexes.set(hopKey, hopIndex);
+    }
+    records.put(i, record, NEXT_HOP_INDEX_OFFSET, hopIndex);
   });
-  const hopRoutes = [...hops.values()].map((hop) => hop.route);
   return {
-    nextHops: encodeNextHops(hopRoutes),
-    headers: Buffer.concat(hopRoutes.map((r) => r.header)),
-    routes: routeBytes,
+    nextHops: encodeNextHops(hops),
+    headers: Buffer.concat(hops.filter(({ header }) => header.length > 0).map(({ header }) => header)),
+    routes: records.bytes,
   };
 }
 
 function encodeNextHops(hops: readonly PumpRoute[]): Uint8Array {
-  const bytes = new Uint8Array(hops.length * NEXT_HOP_BYTES);
+  const records = new Records(hops.length, NEXT_HOP_BYTES);
   let headerOffset = 0;
-  const view = new DataView(bytes.buffer);
   hops.forEach((route, i) => {
-    bytes.set(partsOf(route).hop, i * NEXT_HOP_BYTES);
-    view.setUint32(i * NEXT_HOP_BYTES + HEADER_OFFSET_OFFSET, headerOffset, true);
+    records.put(i, partsOf(route).hop, HEADER_OFFSET_OFFSET, headerOffset);
     headerOffset += route.header.length;
   });
-  return bytes;
+  return records.bytes;
+}
+
+/** Records of one size, each a finished one with a number of its own in it. Copied by words: TypedArray.set() is slow for so few. */
+class Records {
+  readonly bytes: Uint8Array;
+  readonly #words: Uint32Array;
+  readonly #view: DataView;
+  readonly #size: number;
+
+  constructor(count: number, size: number) {
+    this.bytes = new Uint8Array(count * size);
+    this.#words = new Uint32Array(this.bytes.buffer);
+    this.#view = new DataView(this.bytes.buffer);
+    this.#size = size;
+  }
+
+  put(index: number, record: Uint32Array, numberOffset: number, number: number): void {
+    const first = (index * this.#size) / Uint32Array.BYTES_PER_ELEMENT;
+    for (let word = 0; word < record.length; word++) this.#words[first + word] = record[word] ?? 0;
+    this.#view.setUint32(index * this.#size + numberOffset, number, true);
+  }
 }
 
 /** What a route's bytes are made of. */
 interface RouteParts {
   readonly hopKey: string;
   /** Record of the next hop, but for where its header bytes are. */
-  readonly hop: Uint8Array;
+  readonly hop: Uint32Array;
   /** Record of the route, but for the index of its next hop. */
-  readonly record: Uint8Array;
+  readonly record: Uint32Array;
 }
 
 /** A table of thousands is published anew for each change; the routes that stayed are encoded once. */
@@ -74,7 +94,7 @@ function partsOf(route: PumpRoute): RouteParts {
   hop.set(addressBytes(endpoint.address));
   new DataView(hop.buffer).setUint16(4, endpoint.port, true);
   new DataView(hop.buffer).setUint16(6, header.length, true);
-  const parts = { hopKey, hop, record };
+  const parts = { hopKey, hop: new Uint32Array(hop.buffer), record: new Uint32Array(record.buffer) };
   knownParts.set(route, parts);
   return parts;
 }
