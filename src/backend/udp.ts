@@ -2,7 +2,7 @@
 // the whole Network into it; the pump finds the host by the inner destination.
 import { HopsackError } from "../errors.js";
 import { field } from "../lease/json-object.js";
-import { type Lease, subnetsOf } from "../lease/lease.js";
+import { subnetsOf } from "../lease/lease.js";
 import { formatPrefix } from "../net/prefix.js";
 import type { Plan, PumpRoute } from "../plan/plan.js";
 import type { Backend, BackendInput } from "./backend.js";

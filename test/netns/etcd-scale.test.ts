@@ -4,7 +4,7 @@ import t from "tap";
 import { EtcdClient } from "../../src/store/etcd-client.js";
 import { etcdFor, makeHosts, PREFIX, status } from "../support/etcd-daemons.js";
 import { type Daemon, daemonFault } from "../support/hopsackd.js";
-import { inOwnNamespace, run, until } from "../support/netns.js";
+import { inOwnNamespace, until } from "../support/netns.js";
 
 function residentMegabytes(daemon: Daemon): number {
   const child = daemon.pid;
