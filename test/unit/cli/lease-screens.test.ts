@@ -59,7 +59,7 @@ store         file:/srv
 `,
   );
   const [reserved, unknown] = LEASES.map((one) => screens.leaseFacts(one, "etcd", plain, NOW));
-  t.match(reserved, /\nnode {10}not named\n[^]*\nends {10}never, it is reserved\n/);
+  t.match(reserved, /\nnode {10}not named\n[\s\S]*\nends {10}never, it is reserved\n/);
   t.match(unknown, /\nends {10}unknown: the store takes it away/);
 });
 
