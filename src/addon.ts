@@ -29,6 +29,8 @@ interface NativePumpOptions {
   readonly expectedHeaderMask: Uint8Array;
   /** Bytes in front of the inner packet on the underlay, outer IP header included: path MTU minus this is the inner MTU. */
   readonly overheadBytes: number;
+  /** What the TUN will take; longer packets of kernel peers are cut to it. */
+  readonly innerMtuBytes: number;
   /** Which offloads may be used; what the kernel then grants is a counter word (`offload_*`). */
   readonly offloads: OffloadSwitches;
   /** flannel's loop: one packet per system call on one thread, no offload. */

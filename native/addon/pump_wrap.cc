@@ -74,6 +74,7 @@ class PumpWrap : public Napi::ObjectWrap<PumpWrap> {
         ParseLocal(options),
         ParseExpectedHeader(options),
         options.Get("overheadBytes").As<Napi::Number>().Uint32Value(),
+        options.Get("innerMtuBytes").As<Napi::Number>().Uint32Value(),
         ParseOffloads(options.Get("offloads").As<Napi::Object>()),
         options.Get("naive").ToBoolean(),
         options.Get("checkInnerSource").ToBoolean(),

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "pump/unfinished.h"
+
 namespace hopsack {
 namespace {
 
@@ -21,14 +23,16 @@ bool HasPorts(const IpPacket& packet) {
          packet.size() >= packet.header_bytes + 4u;
 }
 
-}  // namespace
-
-bool VerifyChecksums(const IpPacket& packet, size_t l4_offset) {
+/**
+ * Whether nothing wrong would be mended by merging. A packet with an unfinished L4 checksum is finished by the kernel, together
+ * with the super-packet; the IPv4 header is made anew.
+ */
+bool MayMerge(const IpPacket& packet, size_t l4_offset) {
   if (!packet.is_v6 && ChecksumFold(ChecksumAdd(0, packet.data(), packet.header_bytes)) != 0xffff) return false;
-  const size_t l4_bytes = packet.size() - l4_offset;
-  const uint64_t pseudo = PseudoHeaderSum(packet, packet.protocol) + ChecksumWord(static_cast<uint16_t>(l4_bytes));
-  return ChecksumFold(ChecksumAdd(ChecksumFold(pseudo), packet.data() + l4_offset, l4_bytes)) == 0xffff;
+  return JudgeL4Checksum(packet, l4_offset) != L4Checksum::kWrong;
 }
+
+}  // namespace
 
 Coalescer::Coalescer(Options options)
     : options_(options),
@@ -41,10 +45,10 @@ void Coalescer::Clear() {
   generation_++;
 }
 
-void Coalescer::Add(const IpPacket& packet) {
+void Coalescer::Add(const IpPacket& packet, size_t gso_size) {
   Candidate candidate{};
-  bool seals_flow = false;
-  const bool mergeable = Classify(packet, &candidate, &seals_flow);
+  bool seals_flow = gso_size != 0;
+  const bool mergeable = gso_size == 0 && Classify(packet, &candidate, &seals_flow);
   if (packet.is_fragment() || (packet.is_v6 && IsIpv6Extension(packet.protocol))) {
     generation_++;  // it may belong to any flow: nothing that follows may overtake it
   }
@@ -54,6 +58,7 @@ void Coalescer::Add(const IpPacket& packet) {
 
   if (mergeable && item != nullptr && TryAppend(*item, packet, candidate)) return;
   const uint32_t index = NewItem(packet);
+  items_[index].whole_gso_size = static_cast<uint16_t>(gso_size);
   if (mergeable) {
     OpenItem(index, packet, candidate);
     *slot = {generation_, index};
@@ -107,11 +112,11 @@ bool Coalescer::TryAppend(Item& item, const IpPacket& packet, const Candidate& c
     return false;
   }
   if (!item.verified) {
-    item.verified = VerifyChecksums(packets_[item.first].packet, item.l4_offset);
+    item.verified = MayMerge(packets_[item.first].packet, item.l4_offset);
     item.open = item.verified;
     if (!item.open) return false;
   }
-  if (!VerifyChecksums(packet, candidate.l4_offset)) return false;
+  if (!MayMerge(packet, candidate.l4_offset)) return false;
 
   const uint32_t entry = NewEntry(packet);
   packets_[item.last].next = entry;
@@ -192,13 +197,9 @@ Coalescer::FlowSlot* Coalescer::FindFlow(const IpPacket& packet) {
 
 Coalescer::Write Coalescer::Build(size_t index) {
   const Item& item = items_[index];
-  const IpPacket& first = packets_[item.first].packet;
   offload_header_ = {};
   iov_[0] = {&offload_header_, sizeof offload_header_};
-  if (item.packets == 1) {
-    iov_[1] = {first.data(), first.size()};
-    return {iov_.get(), 2, first.size(), 1, index};
-  }
+  if (item.packets == 1) return BuildSingle(item);
   FillHeader(item);
   iov_[1] = {header_.data(), item.header_bytes};
   size_t count = 2;
@@ -206,7 +207,21 @@ Coalescer::Write Coalescer::Build(size_t index) {
     const Bytes payload = packets_[i].packet.bytes.subspan(item.header_bytes);
     iov_[count++] = {payload.data(), payload.size()};
   }
-  return {iov_.get(), count, item.bytes, item.packets, index};
+  return {iov_.get(), count, item.bytes, item.packets, false};
+}
+
+/** A packet as it came in; a super-packet when it came in as one, and the kernel takes such. */
+Coalescer::Write Coalescer::BuildSingle(const Item& item) {
+  const IpPacket& packet = packets_[item.first].packet;
+  Write write = {iov_.get(), 2, packet.size(), 1, false};
+  iov_[1] = {packet.data(), packet.size()};
+  if (item.whole_gso_size == 0 || !(packet.protocol == IPPROTO_TCP ? options_.tcp : options_.udp)) return write;
+  offload_header_ = OffloadOf(packet, item.whole_gso_size);
+  if (offload_header_.gso_type == kVirtioGsoNone) return write;
+  const size_t payload_bytes = packet.size() - offload_header_.hdr_len;
+  write.packets = (payload_bytes + item.whole_gso_size - 1) / item.whole_gso_size;
+  write.is_whole = true;
+  return write;
 }
 
 /** The header of the super-packet, and what the kernel must know to cut it again. */

@@ -4,7 +4,7 @@
 //
 // The kernel does not verify the checksum of a coalesced write any more, and its IPv4 header is made anew, so both
 // checksums of every packet that is merged are verified here first; one that fails stays alone and meets its judge in
-// the receiving host.
+// the receiving host. One that its sender left unfinished (pump/unfinished.h) has no L4 checksum to verify, and may be merged.
 #pragma once
 
 #include <sys/uio.h>
@@ -36,7 +36,7 @@ class Coalescer {
     size_t iov_count;
     size_t bytes;    // without the virtio_net_hdr
     size_t packets;  // more than one: a super-packet
-    size_t item;     // for ForEachPacket
+    bool is_whole;   // the super-packet came in as one
   };
 
   explicit Coalescer(Options options);
@@ -44,16 +44,22 @@ class Coalescer {
   bool full() const { return packet_count_ == kMaxPackets; }
   size_t item_count() const { return item_count_; }
 
-  /** Takes a packet; order within a flow is kept. Not when full(). */
-  void Add(const IpPacket& packet);
+  /**
+   * Takes a packet; order within a flow is kept. Not when full().
+   * `gso_size`: payload of each segment of a packet that came in whole, 0 for all others.
+   */
+  void Add(const IpPacket& packet, size_t gso_size = 0);
 
   /** The write for item 0 … item_count()-1; valid until the next call. */
   Write Build(size_t item);
 
-  /** The packets of an item as they came in: what to write when the kernel refuses the super-packet. */
+  /** visit(packet, gso_size) with the packets of an item as Add got them: for when the kernel refuses the super-packet.
+   */
   template <typename Visitor>
   void ForEachPacket(size_t item, Visitor visit) const {
-    for (uint32_t i = items_[item].first; i != kNone; i = packets_[i].next) visit(packets_[i].packet);
+    for (uint32_t i = items_[item].first; i != kNone; i = packets_[i].next) {
+      visit(packets_[i].packet, items_[item].whole_gso_size);
+    }
   }
 
   void Clear();
@@ -75,11 +81,12 @@ class Coalescer {
     uint32_t packets;
     uint32_t bytes;  // of the super-packet
     uint16_t l4_offset, header_bytes, gso_size;
+    uint16_t whole_gso_size;
     uint32_t next_sequence;  // TCP
     uint16_t next_ip_id;
     bool is_tcp;
     bool open;      // may still grow
-    bool verified;  // the first packet's checksums have been looked at, and are right
+    bool verified;  // the first packet's checksums have been looked at, and are right or unfinished
   };
 
   /** What Add needs to know about a packet that might be merged. */
@@ -104,6 +111,7 @@ class Coalescer {
   void OpenItem(uint32_t index, const IpPacket& packet, const Candidate& candidate);
   uint32_t NewEntry(const IpPacket& packet);
   FlowSlot* FindFlow(const IpPacket& packet);
+  Write BuildSingle(const Item& item);
   void FillHeader(const Item& item);
 
   Options options_;
@@ -117,8 +125,5 @@ class Coalescer {
   std::array<uint8_t, kMaxInnerHeaderBytes> header_;
   std::unique_ptr<iovec[]> iov_;
 };
-
-/** Whether the TCP or UDP checksum of an unfragmented packet is right, and that of an IPv4 header in front of it. */
-bool VerifyChecksums(const IpPacket& packet, size_t l4_offset);
 
 }  // namespace hopsack

@@ -4,8 +4,10 @@
 #include <sched.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "pump/sender_check.h"
+#include "pump/unfinished.h"
 
 namespace hopsack {
 namespace {
@@ -73,6 +75,9 @@ void Inbound::HandleReceive(size_t slot) {
     counters_.Add(Counter::udp_rx_datagrams);
     return counters_.Drop(DropReason::truncated);
   }
+  if (receive.segment_bytes < bytes.size() && IsOnePacket(bytes)) {
+    receive.gso_size = std::exchange(receive.segment_bytes, bytes.size());
+  }
   size_t start = 0;
   do {
     HandleDatagram(receive, bytes.subspan(start, std::min(receive.segment_bytes, bytes.size() - start)));
@@ -80,8 +85,17 @@ void Inbound::HandleReceive(size_t slot) {
   } while (start < bytes.size());
 }
 
+/**
+ * Whether the inner packet fills the receive: then UDP_GRO's size is not that of datagrams but of the segments that a
+ * network card would have cut this packet to, had there been one (pump/unfinished.h).
+ */
+bool Inbound::IsOnePacket(ConstBytes bytes) const {
+  const size_t header_bytes = context_.expected_header.bytes;
+  return bytes.size() > header_bytes && header_bytes + IpTotalLength(bytes.subspan(header_bytes)) == bytes.size();
+}
+
 Inbound::Receive Inbound::ReadControl(const msghdr& message, size_t bytes) {
-  Receive receive = {0, std::max<size_t>(bytes, 1), kNotEct};
+  Receive receive = {0, std::max<size_t>(bytes, 1), 0, kNotEct};
   auto* mutable_message = const_cast<msghdr*>(&message);  // CMSG_NXTHDR wants it so
   for (cmsghdr* c = CMSG_FIRSTHDR(mutable_message); c != nullptr; c = CMSG_NXTHDR(mutable_message, c)) {
     if (c->cmsg_level == SOL_UDP && c->cmsg_type == UDP_GRO) {
@@ -105,7 +119,10 @@ void Inbound::HandleDatagram(const Receive& receive, Bytes datagram) {
   if (refused.has_value()) return counters_.Drop(*refused);
   if (!ApplyEcn(packet, receive.outer_ecn)) return counters_.Drop(DropReason::ecn_illegal);
   if (coalescer_.full()) WriteAll();
-  coalescer_.Add(packet);
+  size_t gso_size = receive.gso_size;
+  // Without UDP_GRO nobody says how long the segments are: as long as the device takes them.
+  if (gso_size == 0) gso_size = SegmentPayload(packet, context_.inner_mtu_bytes);
+  coalescer_.Add(packet, gso_size);
 }
 
 /** RFC 6040 4.2: carries congestion that the underlay marked into the inner packet; false when it must be dropped. */

@@ -29,12 +29,14 @@ class Inbound {
   struct Receive {
     in_addr_t sender;
     size_t segment_bytes;  // length of each datagram but the last
+    size_t gso_size;       // of a packet that came in whole; 0 else
     uint8_t outer_ecn;
   };
 
   int ReceiveBatch();
   void HandleReceive(size_t slot);
   Receive ReadControl(const msghdr& message, size_t bytes);
+  bool IsOnePacket(ConstBytes bytes) const;
   void HandleDatagram(const Receive& receive, Bytes datagram);
   bool ApplyEcn(const IpPacket& packet, uint8_t outer_ecn);
   void WriteAll();

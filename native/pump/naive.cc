@@ -6,11 +6,14 @@
 #include <optional>
 
 #include "pump/sender_check.h"
+#include "pump/unfinished.h"
 
 namespace hopsack {
 
 NaiveLoop::NaiveLoop(const ThreadContext& context)
-    : context_(context), icmp_(context.tun_fd, context.vnet_header, counters_) {}
+    : context_(context),
+      icmp_(context.tun_fd, context.vnet_header, counters_),
+      writer_(context.tun_fd, context.vnet_header, counters_, context_.shared) {}
 
 void NaiveLoop::Run() {
   while (!context_.stop.signalled()) {
@@ -94,10 +97,7 @@ void NaiveLoop::WritePacket(in_addr_t sender, Bytes datagram) {
   const std::optional<DropReason> refused = CheckDatagram(context_, *fib, sender, datagram, &packet);
   context_.fibs.Release(kOutboundReader);
   if (refused.has_value()) return counters_.Drop(*refused);
-  if (write(context_.tun_fd, packet.data(), packet.size()) < 0) return counters_.Drop(DropReason::tun_refused);
-  counters_.Add(Counter::tun_tx_writes);
-  counters_.Add(Counter::tun_tx_packets);
-  counters_.Add(Counter::tun_tx_bytes, packet.size());
+  writer_.Write(packet, SegmentPayload(packet, context_.inner_mtu_bytes));
 }
 
 }  // namespace hopsack

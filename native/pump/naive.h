@@ -6,6 +6,7 @@
 
 #include "pump/icmp_responder.h"
 #include "pump/thread_context.h"
+#include "pump/tun_writer.h"
 
 namespace hopsack {
 
@@ -25,6 +26,7 @@ class NaiveLoop {
   ThreadContext context_;
   CounterBlock counters_;
   IcmpResponder icmp_;
+  TunWriter writer_;
   std::array<uint8_t, kMaxEncapBytes + 65536> buffer_;
 };
 

@@ -22,6 +22,7 @@ Pump::Pump(const PumpOptions& options)
                ProbeOffloads(options),
                !options.naive,
                options.overhead_bytes,
+               options.inner_mtu_bytes,
                options.expected_header,
                options.check_inner_source,
                fibs_,

@@ -23,7 +23,8 @@ struct PumpOptions {
   sockaddr_in local;
   ExpectedHeader expected_header;
   size_t overhead_bytes;
-  OffloadFlags offloads;  // wanted
+  size_t inner_mtu_bytes;  // of the TUN, once the control plane has set it up
+  OffloadFlags offloads;   // wanted
   bool naive;
   bool check_inner_source;
   uint64_t* counter_words;  // kWordCount of them, valid until Stop has returned

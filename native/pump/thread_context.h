@@ -34,6 +34,7 @@ struct ThreadContext {
   OffloadFlags offloads;  // what the kernel granted
   bool vnet_header;
   size_t overhead_bytes;
+  size_t inner_mtu_bytes;
   ExpectedHeader expected_header;
   bool check_inner_source;
   FibPublisher& fibs;

@@ -1,5 +1,5 @@
 // Writes what the coalescer gathered to the TUN, and falls back to single packets when the kernel refuses a
-// super-packet, without losing one.
+// super-packet, without losing one. What a sender left unfinished is finished on the way: by the kernel, or here.
 #pragma once
 
 #include "pump/coalescer.h"
@@ -14,9 +14,13 @@ class TunWriter {
 
   void WriteAll(Coalescer& coalescer);
 
+  /** One packet, in one write; or as many as it takes when it must be cut (`gso_size`: Coalescer::Add). */
+  void Write(const IpPacket& packet, size_t gso_size);
+
  private:
   void WriteItem(Coalescer& coalescer, size_t item);
-  void WriteSingle(const IpPacket& packet);
+  void WriteSegments(const IpPacket& packet, const VirtioNetHeader& offload);
+  void WritePieces(VirtioNetHeader offload, ConstBytes head, ConstBytes tail);
   void CountWrite(size_t packets, size_t bytes);
 
   int tun_fd_;

@@ -82,6 +82,13 @@ inline IpError ParseIp(Bytes data, bool trust_length, IpPacket* packet) {
   return IpError::kNone;
 }
 
+/** The length that the packet's header gives; 0 when `data` does not begin with an IP header. */
+inline size_t IpTotalLength(ConstBytes data) {
+  if (data.size() >= kIpv4HeaderBytes && data[0] >> 4 == 4) return LoadBe16(data.data() + kIpv4TotalLength);
+  if (data.size() < kIpv6HeaderBytes || data[0] >> 4 != 6) return 0;
+  return kIpv6HeaderBytes + LoadBe16(data.data() + kIpv6PayloadLength);
+}
+
 /** Sum of the pseudo-header (RFC 9293 3.1, RFC 8200 8.1) without its length. */
 inline uint64_t PseudoHeaderSum(const IpPacket& packet, uint8_t protocol) {
   return ChecksumAdd(ChecksumWord(protocol), packet.source(), 2 * packet.address_bytes());

@@ -21,6 +21,7 @@ export interface Underlay {
 export interface TunnelSocket {
   readonly tunName: string;
   readonly port: number;
+  readonly innerMtuBytes: number;
   readonly expectedHeader: Uint8Array;
   readonly expectedHeaderMask: Uint8Array;
 }

@@ -53,6 +53,7 @@ export class Pump {
         expectedHeader: options.socket.expectedHeader,
         expectedHeaderMask: options.socket.expectedHeaderMask,
         overheadBytes: options.overheadBytes,
+        innerMtuBytes: options.socket.innerMtuBytes,
         offloads: options.offloads,
         naive: options.naive,
         checkInnerSource: options.checkInnerSource,

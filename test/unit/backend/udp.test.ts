@@ -78,7 +78,12 @@ t.test("publishes a lease like flannel's: public IP, no data", async (t) => {
 });
 
 t.test("opens the configured port with no header", async (t) => {
-  const bare = { tunName: "flannel0", expectedHeader: new Uint8Array(), expectedHeaderMask: new Uint8Array() };
+  const bare = {
+    tunName: "flannel0",
+    innerMtuBytes: 1472,
+    expectedHeader: new Uint8Array(),
+    expectedHeaderMask: new Uint8Array(),
+  };
   t.same(createUdpBackend(input()).socket, { ...bare, port: 8285 });
   t.same(createUdpBackend(input({ Backend: { Type: "udp", port: 9000 } })).socket, { ...bare, port: 9000 });
   t.same(routeRows([reservation(2)], input({ Backend: { Port: 9000, Type: "udp" } })), [
