@@ -18,15 +18,32 @@ export interface OffloadSwitches {
   readonly tunGro: boolean;
 }
 
+/** A few bytes of a datagram (its UDP payload), at most eight. */
+export interface HeaderField {
+  readonly offset: number;
+  readonly value: Uint8Array;
+  /** As long as `value`: the bits that count. */
+  readonly mask: Uint8Array;
+}
+
+/** A datagram without this field is dropped. */
+export interface HeaderCheck extends HeaderField {
+  /** Name of a drop reason. */
+  readonly reason: string;
+  /** Not asked when the inner packet is of this IP version. */
+  readonly exceptVersion?: 4 | 6;
+}
+
 interface NativePumpOptions {
   /** Interface name of the TUN device; at most 15 bytes. */
   readonly tunName: string;
   /** Local IPv4 address and port of the tunnel's socket. */
   readonly bindAddress: string;
   readonly bindPort: number;
-  /** What every arriving datagram must begin with: `value` under `mask` (same length, at most 64 bytes). Stripped. */
-  readonly expectedHeader: Uint8Array;
-  readonly expectedHeaderMask: Uint8Array;
+  /** What lies between the outer UDP header and the inner packet of every datagram; at most 64. */
+  readonly headerBytes: number;
+  /** What must be in it, asked in this order; at most 8, each beginning within the header. */
+  readonly headerChecks: readonly HeaderCheck[];
   /** Bytes in front of the inner packet on the underlay, outer IP header included: path MTU minus this is the inner MTU. */
   readonly overheadBytes: number;
   /** What the TUN will take; longer packets of kernel peers are cut to it. */

@@ -31,17 +31,49 @@ sockaddr_in ParseLocal(Napi::Object options) {
   return local;
 }
 
-ExpectedHeader ParseExpectedHeader(Napi::Object options) {
-  const ConstBytes value = ViewBytes(options.Get("expectedHeader"));
-  const ConstBytes mask = ViewBytes(options.Get("expectedHeaderMask"));
-  if (value.size() != mask.size() || value.size() > kMaxEncapBytes) {
-    throw BadArgument(options.Env(), "expectedHeader and its mask differ in length, or are too long");
+/** Up to eight bytes in the order of the packet, the rest zero. */
+uint64_t LoadField(ConstBytes bytes) {
+  uint64_t word = 0;
+  std::memcpy(&word, bytes.data(), bytes.size());
+  return word;
+}
+
+HeaderField ParseField(Napi::Object field) {
+  const ConstBytes value = ViewBytes(field.Get("value"));
+  const ConstBytes mask = ViewBytes(field.Get("mask"));
+  if (value.size() != mask.size() || value.size() > HeaderField::kBytes) {
+    throw BadArgument(field.Env(), "a header field's value and mask differ in length, or are longer than eight bytes");
   }
+  const uint64_t mask_word = LoadField(mask);
+  return {field.Get("offset").As<Napi::Number>().Uint32Value(), LoadField(value) & mask_word, mask_word};
+}
+
+DropReason ParseReason(const Napi::Value& value) {
+  const std::string name = value.As<Napi::String>();
+  for (size_t i = 0; i < kDropReasonCount; i++) {
+    if (name == kDropReasons[i].name) return static_cast<DropReason>(i);
+  }
+  throw BadArgument(value.Env(), "no such drop reason: " + name);
+}
+
+ExpectedHeader ParseExpectedHeader(Napi::Object options) {
   ExpectedHeader header;
-  header.bytes = value.size();
-  for (size_t i = 0; i < value.size(); i++) {
-    header.mask[i] = mask[i];
-    header.value[i] = value[i] & mask[i];
+  header.bytes = options.Get("headerBytes").As<Napi::Number>().Uint32Value();
+  const auto checks = options.Get("headerChecks").As<Napi::Array>();
+  header.check_count = checks.Length();
+  if (header.bytes > kMaxEncapBytes || header.check_count > header.checks.size()) {
+    throw BadArgument(options.Env(), "the expected header is too long, or has too many checks");
+  }
+  for (uint32_t i = 0; i < checks.Length(); i++) {
+    const auto check = checks.Get(i).As<Napi::Object>();
+    const Napi::Value except = check.Get("exceptVersion");
+    header.checks[i] = {
+        ParseField(check),
+        except.IsNumber() ? static_cast<uint8_t>(except.As<Napi::Number>().Uint32Value()) : ExpectedHeader::kNoVersion,
+        ParseReason(check.Get("reason"))};
+    if (header.checks[i].field.offset >= header.bytes) {
+      throw BadArgument(options.Env(), "a header check looks behind the header");
+    }
   }
   return header;
 }

@@ -15,7 +15,7 @@ namespace hopsack {
  */
 inline std::optional<DropReason> CheckDatagram(const ThreadContext& context, const Fib& fib, in_addr_t sender,
                                                Bytes datagram, IpPacket* packet) {
-  if (!context.expected_header.Matches(datagram)) return DropReason::bad_header;
+  if (const auto refused = context.expected_header.Refuse(datagram)) return refused;
   const IpError error = ParseIp(datagram.subspan(context.expected_header.bytes), false, packet);
   if (error == IpError::kLengthMismatch) return DropReason::truncated;
   if (error != IpError::kNone) return DropReason::bad_inner_packet;

@@ -1,28 +1,12 @@
 // What both packet threads are given at start and share with nobody else but the publisher of tables.
 #pragma once
 
-#include <array>
-
 #include "pump/counters.h"
+#include "pump/expected_header.h"
 #include "pump/stop_event.h"
 #include "tables/fib.h"
 
 namespace hopsack {
-
-/** What a datagram must begin with, and what is then stripped. UDP mode: nothing. */
-struct ExpectedHeader {
-  size_t bytes = 0;
-  std::array<uint8_t, kMaxEncapBytes> value{};
-  std::array<uint8_t, kMaxEncapBytes> mask{};
-
-  bool Matches(ConstBytes datagram) const {
-    if (datagram.size() < bytes) return false;
-    for (size_t i = 0; i < bytes; i++) {
-      if ((datagram[i] & mask[i]) != value[i]) return false;
-    }
-    return true;
-  }
-};
 
 struct OffloadFlags {
   bool tso, uso, udp_gso, udp_gro, tun_gro;

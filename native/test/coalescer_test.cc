@@ -4,6 +4,7 @@
 #include <climits>
 #include <map>
 
+#include "pump/unfinished.h"
 #include "test/packets.h"
 
 namespace hopsack::test {
@@ -80,7 +81,8 @@ std::vector<Packet> RandomTraffic() {
     // Never the ID of the packet before: with DF that merges too, and comes back counted up (a test of its own).
     if (OneIn(20)) spec.ip_id = static_cast<uint16_t>(spec.ip_id + 1 + RandomBelow(60000));
     packets.push_back(MakePacket(spec));
-    if (OneIn(25)) packets.back()[packets.back().size() - 1] ^= 1;  // damaged on the way
+    // Damaged on the way; but one checksum in 65536 happens to look unfinished, and nobody can tell such a packet.
+    if (OneIn(25) && OffloadOf(View(packets.back()), 0).flags == 0) packets.back()[packets.back().size() - 1] ^= 1;
     flow.sequence = spec.sequence + static_cast<uint32_t>(spec.payload_bytes);
     flow.ip_id = static_cast<uint16_t>(spec.ip_id + 1);
   }

@@ -1,5 +1,6 @@
 // A backend is one way of reaching the other hosts: a pure function from leases to a Plan. It opens nothing and knows
 // no kernel; new modes are new files beside this one, named in registry.ts.
+import type { HeaderCheck } from "../addon.js";
 import type { Lease, LeaseAttrs } from "../lease/lease.js";
 import type { NetworkConfig } from "../lease/network-config.js";
 import type { Plan } from "../plan/plan.js";
@@ -22,8 +23,9 @@ export interface TunnelSocket {
   readonly tunName: string;
   readonly port: number;
   readonly innerMtuBytes: number;
-  readonly expectedHeader: Uint8Array;
-  readonly expectedHeaderMask: Uint8Array;
+  /** What lies in front of the inner packet, and what must be in it. */
+  readonly headerBytes: number;
+  readonly headerChecks: readonly HeaderCheck[];
 }
 
 export interface BackendInput {
