@@ -40,6 +40,8 @@ interface NativePumpOptions {
   /** Local IPv4 address and port of the tunnel's socket. */
   readonly bindAddress: string;
   readonly bindPort: number;
+  /** Over how many source ports inner flows are spread, at most 32; 0: everything is sent from `bindPort`. */
+  readonly sourcePorts: number;
   /** What lies between the outer UDP header and the inner packet of every datagram; at most 64. */
   readonly headerBytes: number;
   /** What must be in it, asked in this order; at most 8, each beginning within the header. */

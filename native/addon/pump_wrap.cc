@@ -104,6 +104,7 @@ class PumpWrap : public Napi::ObjectWrap<PumpWrap> {
     const PumpOptions pump_options = {
         options.Get("tunName").As<Napi::String>(),
         ParseLocal(options),
+        options.Get("sourcePorts").As<Napi::Number>().Uint32Value(),
         ParseExpectedHeader(options),
         options.Get("overheadBytes").As<Napi::Number>().Uint32Value(),
         options.Get("innerMtuBytes").As<Napi::Number>().Uint32Value(),

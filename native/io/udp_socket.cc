@@ -1,5 +1,6 @@
 #include "io/udp_socket.h"
 
+#include <linux/filter.h>
 #include <netinet/udp.h>
 #include <sys/socket.h>
 #include <sys/utsname.h>
@@ -13,6 +14,8 @@ namespace hopsack {
 namespace {
 
 constexpr int kSocketBufferBytes = 7 << 20;
+// Ephemeral ports end at 60999, unless somebody changed net.ipv4.ip_local_port_range.
+constexpr unsigned kFirstFlowPort = 61000, kLastFlowPort = 65535;
 
 using KernelVersion = std::tuple<unsigned, unsigned, unsigned>;
 
@@ -56,6 +59,26 @@ bool UdpSocket::SupportsGso() const {
 bool UdpSocket::EnableGro() {
   if (RunningKernel() < KernelVersion{5, 12, 0}) return false;
   return SetOption(fd_.get(), SOL_UDP, UDP_GRO, 1) == 0;
+}
+
+void UdpSocket::RefuseInput() {
+  sock_filter refuse_all[] = {BPF_STMT(BPF_RET | BPF_K, 0)};
+  const sock_fprog program = {1, refuse_all};
+  Check(setsockopt(fd_.get(), SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program), "SO_ATTACH_FILTER");
+}
+
+std::vector<UdpSocket> OpenFlowSockets(sockaddr_in local, size_t count) {
+  std::vector<UdpSocket> sockets;
+  for (unsigned port = kFirstFlowPort; sockets.size() < count; port++) {
+    local.sin_port = htons(static_cast<uint16_t>(port));
+    try {
+      sockets.emplace_back(local);
+      sockets.back().RefuseInput();
+    } catch (const SystemError& error) {
+      if (error.error() != EADDRINUSE || port == kLastFlowPort) throw;
+    }
+  }
+  return sockets;
 }
 
 int PathMtu(const sockaddr_in& peer) {

@@ -3,6 +3,8 @@
 
 #include <netinet/in.h>
 
+#include <vector>
+
 #include "io/unique_fd.h"
 
 namespace hopsack {
@@ -18,11 +20,20 @@ class UdpSocket {
   /** Switches UDP_GRO on for receives (used from Linux 5.12 on); false when the kernel is too old. */
   bool EnableGro();
 
+  /** Throws away whatever arrives: for a socket that only sends. @throws SystemError */
+  void RefuseInput();
+
   int fd() const { return fd_.get(); }
 
  private:
   UniqueFd fd_;
 };
+
+/**
+ * `count` sockets that only send, on ports of their own at `local`'s address: above Linux's ephemeral ports, within the
+ * range of RFC 7348 section 5. @throws SystemError when too few of them are free
+ */
+std::vector<UdpSocket> OpenFlowSockets(sockaddr_in local, size_t count);
 
 /** The MTU of the path to `peer`, IP header included, as the kernel knows it now; 0 when it knows no route. */
 int PathMtu(const sockaddr_in& peer);

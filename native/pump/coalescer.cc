@@ -2,26 +2,11 @@
 
 #include <algorithm>
 
+#include "pump/flow_hash.h"
 #include "pump/unfinished.h"
 
 namespace hopsack {
 namespace {
-
-uint32_t HashFlow(const IpPacket& packet) {
-  uint64_t hash = packet.protocol;
-  const uint8_t* addresses = packet.source();
-  for (size_t at = 0; at < 2 * packet.address_bytes(); at += 8) {
-    hash = (hash ^ LoadRaw64(addresses + at)) * 0x9e3779b97f4a7c15;
-    hash ^= hash >> 32;
-  }
-  hash = (hash ^ LoadRaw32(packet.data() + packet.header_bytes)) * 0x9e3779b97f4a7c15;
-  return static_cast<uint32_t>(hash >> 32);
-}
-
-bool HasPorts(const IpPacket& packet) {
-  return (packet.protocol == IPPROTO_TCP || packet.protocol == IPPROTO_UDP) && !packet.is_fragment() &&
-         packet.size() >= packet.header_bytes + 4u;
-}
 
 /**
  * Whether nothing wrong would be mended by merging. A packet with an unfinished L4 checksum is finished by the kernel, together
@@ -192,7 +177,7 @@ void Coalescer::OpenItem(uint32_t index, const IpPacket& packet, const Candidate
 }
 
 Coalescer::FlowSlot* Coalescer::FindFlow(const IpPacket& packet) {
-  return &flows_[HashFlow(packet) % kFlowSlots];
+  return &flows_[FlowHash(packet) % kFlowSlots];
 }
 
 Coalescer::Write Coalescer::Build(size_t index) {

@@ -14,11 +14,14 @@ Pump::Pump(const PumpOptions& options)
     : shared_(options.counter_words),
       naive_(options.naive),
       socket_(options.local),
+      flow_sockets_(OpenFlowSockets(options.local, options.source_ports)),
+      lanes_(Lanes()),
       tun_(std::in_place, options.tun_name, !options.naive),
       tun_name_(tun_->name()),
       tun_if_index_(tun_->if_index()),
       context_{tun_->fd(),
                socket_->fd(),
+               lanes_,
                ProbeOffloads(options),
                !options.naive,
                options.overhead_bytes,
@@ -28,6 +31,13 @@ Pump::Pump(const PumpOptions& options)
                fibs_,
                stop_,
                shared_} {}
+
+std::vector<int> Pump::Lanes() const {
+  if (flow_sockets_.empty()) return {socket_->fd()};
+  std::vector<int> lanes;
+  for (const UdpSocket& socket : flow_sockets_) lanes.push_back(socket.fd());
+  return lanes;
+}
 
 OffloadFlags Pump::ProbeOffloads(const PumpOptions& options) {
   const OffloadFlags& wanted = options.offloads;
@@ -76,6 +86,7 @@ void Pump::Stop() {
   for (std::thread& thread : threads_) thread.join();
   threads_.clear();
   tun_.reset();
+  flow_sockets_.clear();
   socket_.reset();
 }
 

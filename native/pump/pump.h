@@ -21,6 +21,7 @@ namespace hopsack {
 struct PumpOptions {
   std::string tun_name;
   sockaddr_in local;
+  size_t source_ports;  // over which inner flows are spread; 0: all is sent from local's
   ExpectedHeader expected_header;
   size_t overhead_bytes;
   size_t inner_mtu_bytes;  // of the TUN, once the control plane has set it up
@@ -48,12 +49,15 @@ class Pump {
   void Stop();
 
  private:
+  std::vector<int> Lanes() const;
   OffloadFlags ProbeOffloads(const PumpOptions& options);
   void StartThread(const char* name, std::function<void()> body);
 
   SharedCounters shared_;
   bool naive_;
   std::optional<UdpSocket> socket_;
+  std::vector<UdpSocket> flow_sockets_;
+  std::vector<int> lanes_;
   std::optional<Tun> tun_;
   std::string tun_name_;
   unsigned tun_if_index_;

@@ -3,6 +3,7 @@
 #include <netinet/udp.h>
 
 #include <algorithm>
+#include <bit>
 
 #include "io/udp_socket.h"
 
@@ -38,15 +39,17 @@ SendQueue::SendQueue(Options options, const StopEvent& stop, IcmpResponder& icmp
       messages_(std::make_unique<mmsghdr[]>(kMaxRuns)),
       controls_(std::make_unique<Control[]>(kMaxRuns)) {}
 
-bool SendQueue::Extends(const Run& run, const NextHop& hop, uint8_t ecn, size_t bytes) const {
-  return options_.gso && !run.closed && run.hop == &hop && run.ecn == ecn && bytes <= run.segment_bytes &&
+bool SendQueue::Extends(const Run& run, const NextHop& hop, uint8_t lane, uint8_t ecn, size_t bytes) const {
+  return options_.gso && !run.closed && run.hop == &hop && run.lane == lane && run.ecn == ecn && bytes <= run.segment_bytes &&
          run.segments < kMaxSegments && run.bytes + bytes <= kMaxRunBytes;
 }
 
-void SendQueue::Add(const NextHop& hop, uint8_t ecn, Bytes head, ConstBytes tail) {
+void SendQueue::Add(const NextHop& hop, uint8_t lane, uint8_t ecn, Bytes head, ConstBytes tail) {
   const size_t bytes = head.size() + tail.size();
-  if (run_count_ == 0 || !Extends(runs_[run_count_ - 1], hop, ecn, bytes)) {
-    runs_[run_count_++] = {&hop, static_cast<uint32_t>(iov_count_), 0, 0, static_cast<uint32_t>(bytes), 0, ecn, false};
+  if (run_count_ == 0 || !Extends(runs_[run_count_ - 1], hop, lane, ecn, bytes)) {
+    runs_[run_count_++] = {&hop, static_cast<uint32_t>(iov_count_), 0, 0, static_cast<uint32_t>(bytes), 0, lane, ecn,
+                           false};
+    lanes_used_ |= 1u << lane;
   }
   Run& run = runs_[run_count_ - 1];
   const size_t iovs_before = iov_count_;
@@ -80,24 +83,39 @@ void SendQueue::FillMessage(const Run& run, msghdr& message, Control& control) {
 }
 
 void SendQueue::Flush() {
-  for (size_t i = 0; i < run_count_; i++) FillMessage(runs_[i], messages_[i].msg_hdr, controls_[i]);
-  size_t next = 0;
-  while (next < run_count_ && SendRuns(next)) {
+  while (lanes_used_ != 0 && FlushLane(static_cast<uint8_t>(std::countr_zero(lanes_used_)))) {
+    lanes_used_ &= lanes_used_ - 1;
   }
-  run_count_ = iov_count_ = queued_bytes_ = 0;
+  run_count_ = iov_count_ = queued_bytes_ = lanes_used_ = 0;
 }
 
-/** One sendmmsg from run `next` on, which moves past what was sent or given up; false when the pump stops. */
-bool SendQueue::SendRuns(size_t& next) {
-  const int sent = sendmmsg(options_.socket_fd, &messages_[next], static_cast<unsigned>(run_count_ - next), 0);
+/** The runs of one socket, in their order; false when the pump stops. */
+bool SendQueue::FlushLane(uint8_t lane) {
+  size_t count = 0;
+  for (size_t i = 0; i < run_count_; i++) {
+    if (runs_[i].lane != lane) continue;
+    FillMessage(runs_[i], messages_[count].msg_hdr, controls_[count]);
+    lane_runs_[count++] = static_cast<uint8_t>(i);
+  }
+  size_t next = 0;
+  while (next < count) {
+    if (!SendRuns(lane, next, count)) return false;
+  }
+  return true;
+}
+
+/** One sendmmsg from message `next` on, which moves past what was sent or given up; false when the pump stops. */
+bool SendQueue::SendRuns(uint8_t lane, size_t& next, size_t count) {
+  const int socket_fd = options_.lanes[lane];
+  const int sent = sendmmsg(socket_fd, &messages_[next], static_cast<unsigned>(count - next), 0);
   counters_.Add(Counter::udp_tx_calls);
   if (sent > 0) {
-    for (int i = 0; i < sent; i++) CountSent(runs_[next++]);
+    for (int i = 0; i < sent; i++) CountSent(runs_[lane_runs_[next++]]);
     return true;
   }
   if (errno == EINTR) return true;
-  if (errno == EAGAIN) return stop_.WaitFor(options_.socket_fd, POLLOUT);
-  HandleError(runs_[next++], errno);
+  if (errno == EAGAIN) return stop_.WaitFor(socket_fd, POLLOUT);
+  HandleError(runs_[lane_runs_[next++]], errno);
   return !stop_.signalled();
 }
 
@@ -136,7 +154,7 @@ bool SendQueue::SendSingly(const Run& run) {
   uint32_t iov = run.first_iov;
   const uint32_t end = run.first_iov + run.iov_count;
   while (iov < end && !stop_.signalled()) {
-    Run single = {run.hop, iov, 0, 0, run.segment_bytes, 1, run.ecn, true};
+    Run single = {run.hop, iov, 0, 0, run.segment_bytes, 1, run.lane, run.ecn, true};
     while (iov < end && single.bytes < run.segment_bytes) {
       single.bytes += static_cast<uint32_t>(iovs_[iov++].iov_len);
       single.iov_count++;
@@ -151,11 +169,12 @@ bool SendQueue::SendOne(const Run& run) {
   msghdr message;
   Control control;
   FillMessage(run, message, control);
+  const int socket_fd = options_.lanes[run.lane];
   int retries = kNoBufferRetries;
-  while (sendmsg(options_.socket_fd, &message, 0) < 0) {
+  while (sendmsg(socket_fd, &message, 0) < 0) {
     const int error = errno;
     counters_.Add(Counter::udp_tx_calls);
-    if (error == EAGAIN && stop_.WaitFor(options_.socket_fd, POLLOUT)) continue;
+    if (error == EAGAIN && stop_.WaitFor(socket_fd, POLLOUT)) continue;
     if (error == EINTR || (error == ENOBUFS && retries-- > 0)) continue;
     DropRun(run, error);
     return false;

@@ -1,14 +1,17 @@
 // Gathers the datagrams of one batch into as few sends as the kernel allows, and sends them: datagrams of equal length
-// to one host become one UDP_SEGMENT send, all sends of the batch one sendmmsg. Holds pointers only; the bytes must
+// of one flow to one host become one UDP_SEGMENT send, all sends of a socket one sendmmsg. Holds pointers only; the bytes must
 // stay valid until Flush returns.
 #pragma once
 
 #include <sys/socket.h>
 #include <sys/uio.h>
 
+#include <array>
 #include <memory>
+#include <span>
 
 #include "pump/counters.h"
+#include "pump/flow_hash.h"
 #include "pump/icmp_responder.h"
 #include "pump/stop_event.h"
 #include "tables/fib.h"
@@ -22,9 +25,10 @@ class SendQueue {
   static constexpr size_t kMaxSegments = 63;     // 64, but older kernels count the UDP header in
   static constexpr size_t kMaxRunBytes = 65507;  // what fits an IPv4 packet behind its headers
   static constexpr size_t kMaxIovsPerDatagram = 2;
+  static constexpr size_t kMaxLanes = 32;
 
   struct Options {
-    int socket_fd;
+    std::span<const int> lanes;  // sockets, at most kMaxLanes; UDP mode: one
     bool gso;
     size_t overhead_bytes;  // outer IP header to inner packet: path MTU minus this is what the sender may send
   };
@@ -35,9 +39,15 @@ class SendQueue {
   bool HasRoom() const { return run_count_ < kMaxRuns && iov_count_ + kMaxIovsPerDatagram <= kMaxIovs; }
   size_t queued_bytes() const { return queued_bytes_; }
 
+  /** Which socket carries the flow of this packet: so its datagrams stay in order, and have a source port of their own. */
+  uint8_t LaneOf(const IpPacket& packet) const {
+    if (options_.lanes.size() == 1) return 0;
+    return static_cast<uint8_t>(FlowHash(packet) % options_.lanes.size());
+  }
+
   /** A datagram of `head` (encapsulation and inner headers, or all of it) and `tail` (may be empty). Needs HasRoom().
    */
-  void Add(const NextHop& hop, uint8_t ecn, Bytes head, ConstBytes tail);
+  void Add(const NextHop& hop, uint8_t lane, uint8_t ecn, Bytes head, ConstBytes tail);
 
   /** Sends everything. Waits while the socket's buffer is full: the TUN's ring is the queue. */
   void Flush();
@@ -50,6 +60,7 @@ class SendQueue {
     uint32_t bytes;
     uint32_t segment_bytes;
     uint32_t segments;
+    uint8_t lane;
     uint8_t ecn;
     bool closed;
   };
@@ -58,9 +69,10 @@ class SendQueue {
     uint8_t bytes[CMSG_SPACE(sizeof(uint16_t)) + CMSG_SPACE(sizeof(int))];
   };
 
-  bool Extends(const Run& run, const NextHop& hop, uint8_t ecn, size_t bytes) const;
+  bool Extends(const Run& run, const NextHop& hop, uint8_t lane, uint8_t ecn, size_t bytes) const;
   void FillMessage(const Run& run, msghdr& message, Control& control);
-  bool SendRuns(size_t& next);
+  bool FlushLane(uint8_t lane);
+  bool SendRuns(uint8_t lane, size_t& next, size_t count);
   void HandleError(const Run& run, int error);
   bool SendSingly(const Run& run);
   bool SendOne(const Run& run);
@@ -77,9 +89,11 @@ class SendQueue {
   SharedCounters& shared_;
 
   size_t run_count_ = 0, iov_count_ = 0, queued_bytes_ = 0;
+  uint32_t lanes_used_ = 0;  // a bit each
   std::unique_ptr<Run[]> runs_;
   std::unique_ptr<iovec[]> iovs_;
   std::unique_ptr<mmsghdr[]> messages_;
+  std::array<uint8_t, kMaxRuns> lane_runs_;  // runs behind messages_
   std::unique_ptr<Control[]> controls_;
 };
 

@@ -1,6 +1,8 @@
 // What both packet threads are given at start and share with nobody else but the publisher of tables.
 #pragma once
 
+#include <span>
+
 #include "pump/counters.h"
 #include "pump/expected_header.h"
 #include "pump/stop_event.h"
@@ -14,7 +16,8 @@ struct OffloadFlags {
 
 struct ThreadContext {
   int tun_fd;
-  int socket_fd;
+  int socket_fd;               // receives
+  std::span<const int> lanes;  // send; UDP mode: socket_fd alone
   OffloadFlags offloads;  // what the kernel granted
   bool vnet_header;
   size_t overhead_bytes;

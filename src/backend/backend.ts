@@ -22,6 +22,8 @@ export interface Underlay {
 export interface TunnelSocket {
   readonly tunName: string;
   readonly port: number;
+  /** Over how many source ports inner flows are spread; 0: everything is sent from `port`. */
+  readonly sourcePorts: number;
   readonly innerMtuBytes: number;
   /** What lies in front of the inner packet, and what must be in it. */
   readonly headerBytes: number;

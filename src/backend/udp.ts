@@ -36,6 +36,7 @@ export function createUdpBackend(input: BackendInput): Backend {
     socket: {
       tunName: deviceName,
       port,
+      sourcePorts: 0,
       innerMtuBytes: mtuBytes,
       headerBytes: 0,
       headerChecks: [],

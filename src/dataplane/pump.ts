@@ -50,6 +50,7 @@ export class Pump {
         tunName: options.socket.tunName,
         bindAddress: options.underlay.address,
         bindPort: options.socket.port,
+        sourcePorts: options.socket.sourcePorts,
         headerBytes: options.socket.headerBytes,
         headerChecks: options.socket.headerChecks,
         overheadBytes: options.overheadBytes,
