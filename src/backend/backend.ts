@@ -30,6 +30,9 @@ export interface TunnelSocket {
   readonly headerChecks: readonly HeaderCheck[];
 }
 
+/** The kernel's VXLAN device, or the pump. */
+export type VxlanEngine = "kernel" | "userspace";
+
 export interface BackendInput {
   readonly config: NetworkConfig;
   readonly underlay: Underlay;
@@ -38,6 +41,8 @@ export interface BackendInput {
   readonly identity: HostIdentity;
   /** Whom the underlay's link reaches without a router. */
   readonly reach: LinkReach;
+  /** Which of the two carries VXLAN packets on this host. */
+  readonly vxlanEngine: VxlanEngine;
 }
 
 export interface Backend {

@@ -4,10 +4,11 @@ import type { Backend, BackendInput } from "./backend.js";
 import { createHostGwBackend } from "./host-gw.js";
 import { createUdpBackend } from "./udp.js";
 import { createVxlanBackend } from "./vxlan.js";
+import { createUserspaceVxlanBackend } from "./vxlan-userspace.js";
 
 const BACKENDS: ReadonlyMap<string, (input: BackendInput) => Backend> = new Map([
   ["udp", createUdpBackend],
-  ["vxlan", createVxlanBackend],
+  ["vxlan", (input) => (input.vxlanEngine === "userspace" ? createUserspaceVxlanBackend : createVxlanBackend)(input)],
   ["host-gw", createHostGwBackend],
 ]);
 

@@ -11,16 +11,16 @@ import { isOnLink } from "./direct-route.js";
 import { baseAddress, deviceAddress, innerMtu, masquerades, peerSubnets } from "./subnets.js";
 import { vtepMac } from "./vtep-mac.js";
 
-const TYPE = "vxlan";
+export const VXLAN = "vxlan";
 const DEFAULT_VNI = 1;
 /** flannel's, and the kernel's own default; IANA's is 4789. */
 const DEFAULT_PORT = 8472;
 /** A VNI has 24 bits, but the device's name `flannel.<VNI>` only 15 characters. */
 const LARGEST_VNI = 9_999_999;
 /** Inner Ethernet 14, VXLAN 8, UDP 8, IPv4 20. */
-const OVERHEAD_BYTES = 50;
+export const OVERHEAD_BYTES = 50;
 
-interface VxlanOptions {
+export interface VxlanOptions {
   readonly vni: number;
   readonly port: number;
   readonly hasDirectRouting: boolean;
@@ -47,20 +47,11 @@ export function createVxlanBackend(input: BackendInput): Backend {
     isGroupPolicy: options.isGroupPolicy,
   };
   return {
-    type: TYPE,
+    ...vxlanIdentity(input, options, macAddress),
+    type: VXLAN,
     overheadBytes: OVERHEAD_BYTES,
     deviceNames: [link.name],
-    leaseAttrs: (node) => ({
-      publicIp: underlay.publicIp,
-      publicIpv6: null,
-      backendType: TYPE,
-      backendData: { VNI: options.vni, VtepMAC: macAddress },
-      backendV6Data: null,
-      node,
-    }),
     socket: null,
-    objectionTo: (peer) => objectionTo(peer, options, macAddress),
-    claimOf: (peer) => `VtepMAC ${peerMac(peer)}`,
     plan: (own, peers): Plan => ({
       links: [link],
       addresses: subnetsOf(own).map((subnet) => ({ link: link.name, address: deviceAddress(subnet) })),
@@ -71,7 +62,28 @@ export function createVxlanBackend(input: BackendInput): Backend {
   };
 }
 
-function readOptions({ config, underlay }: BackendInput): VxlanOptions {
+/** What both engines say of this host, and of others: nobody sees which of them a host runs. */
+export function vxlanIdentity(
+  { underlay }: BackendInput,
+  options: VxlanOptions,
+  macAddress: string,
+): Pick<Backend, "leaseAttrs" | "objectionTo" | "claimOf"> {
+  return {
+    leaseAttrs: (node) => ({
+      publicIp: underlay.publicIp,
+      publicIpv6: null,
+      backendType: VXLAN,
+      backendData: { VNI: options.vni, VtepMAC: macAddress },
+      backendV6Data: null,
+      node,
+    }),
+    objectionTo: (peer) => objectionTo(peer, options, macAddress),
+    claimOf: (peer) => `VtepMAC ${peerMac(peer)}`,
+  };
+}
+
+/** @throws BAD_CONFIG */
+export function readOptions({ config, underlay }: BackendInput): VxlanOptions {
   const { options } = config.backend;
   const mtuBytes = wholeNumber(options, "MTU", underlay.mtuBytes, 1, 65_535);
   if (mtuBytes > underlay.mtuBytes) {
@@ -123,7 +135,7 @@ function objectionTo(peer: Lease, { vni }: VxlanOptions, ownMac: string): string
 }
 
 /** The peer's tunnel end, canonical; null for anything but a unicast MAC. */
-function peerMac({ attrs: { backendData } }: Lease): string | null {
+export function peerMac({ attrs: { backendData } }: Lease): string | null {
   const text = isJsonObject(backendData) ? field(backendData, "VtepMAC") : undefined;
   const octets = typeof text === "string" ? parseMac(text) : undefined;
   if (typeof text !== "string" || octets === undefined) return null;
@@ -132,7 +144,7 @@ function peerMac({ attrs: { backendData } }: Lease): string | null {
 }
 
 /** A flannel host with IPv6 has a second device over an IPv6 underlay, which this host cannot reach. */
-function isReachedHere(peer: Lease, family: 4 | 6): boolean {
+export function isReachedHere(peer: Lease, family: 4 | 6): boolean {
   return family === 4 || peer.attrs.publicIpv6 === null;
 }
 

@@ -210,9 +210,9 @@ export class Forwarding {
 
   #inputOf({ config, underlay }: Setting): BackendInput {
     const { options, world, kernel } = this.#parts;
-    const { deviceName, ipMasq, nodeName } = options;
+    const { deviceName, ipMasq, nodeName, vxlanEngine } = options;
     const identity = { machineId: world.machineId(), nodeName };
-    return { config, underlay, deviceName, ipMasq, identity, reach: kernel.linkReach(underlay.linkIndex) };
+    return { config, underlay, deviceName, ipMasq, vxlanEngine, identity, reach: kernel.linkReach(underlay.linkIndex) };
   }
 
   #showSetting(): void {

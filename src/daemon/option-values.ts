@@ -1,6 +1,8 @@
 // How the text of one flag or environment variable becomes a value. Each parser returns undefined for text it does not
 // accept; options.ts says so in a sentence together with what would be accepted.
+
 import type { OffloadSwitches } from "../addon.js";
+import type { VxlanEngine } from "../backend/backend.js";
 import { parseIpv4 } from "../net/ipv4.js";
 
 const LOG_LEVELS = ["trace", "debug", "info", "warn", "error", "fatal"] as const;
@@ -90,6 +92,13 @@ export const truth: ValueParser<boolean> = {
     if (["true", "t", "1"].includes(text.toLowerCase())) return true;
     return ["false", "f", "0"].includes(text.toLowerCase()) ? false : undefined;
   },
+};
+
+const VXLAN_ENGINES: readonly VxlanEngine[] = ["kernel", "userspace"];
+
+export const vxlanEngine: ValueParser<VxlanEngine> = {
+  accepted: VXLAN_ENGINES.join(" or "),
+  parse: (text) => VXLAN_ENGINES.find((engine) => engine === text),
 };
 
 export const logLevel: ValueParser<LogLevel> = {

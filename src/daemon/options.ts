@@ -3,6 +3,7 @@
 import { dirname, join } from "node:path";
 import { Command, CommanderError } from "commander";
 import type { OffloadSwitches } from "../addon.js";
+import type { VxlanEngine } from "../backend/backend.js";
 import { HopsackError } from "../errors.js";
 import { commandOption, type Flag, type GivenOptions, readValue } from "./flags.js";
 import { nodeName } from "./identity.js";
@@ -27,6 +28,7 @@ export interface DaemonOptions extends StoreOptions {
   readonly keepLease: boolean;
   readonly leaseTtlSeconds: number;
   readonly renewMarginMinutes: number;
+  readonly vxlanEngine: VxlanEngine;
   readonly naive: boolean;
   readonly offloads: OffloadSwitches;
   readonly checkInnerSource: boolean;
@@ -69,6 +71,11 @@ const FLAGS = {
     name: "subnet-lease-renew-margin",
     value: "MINUTES",
     help: "how long before its end the lease is renewed, at most half its life (default: 60)",
+  },
+  vxlanEngine: {
+    name: "vxlan-engine",
+    value: "ENGINE",
+    help: "who carries VXLAN packets on this host: kernel or userspace; the others see no difference (default: kernel)",
   },
   naive: { name: "naive", value: null, help: "one packet per system call and no offload, as flanneld does it" },
   offload: {
@@ -172,6 +179,7 @@ function readOptions(given: GivenOptions, env: NodeJS.ProcessEnv): DaemonOptions
     keepLease: isOn(FLAGS.keepLease),
     leaseTtlSeconds: read(FLAGS.leaseTtl, values.seconds) ?? 86_400,
     renewMarginMinutes: read(FLAGS.renewMargin, values.minutes) ?? 60,
+    vxlanEngine: read(FLAGS.vxlanEngine, values.vxlanEngine) ?? "kernel",
     naive: isOn(FLAGS.naive),
     offloads: read(FLAGS.offload, values.offloadList) ?? {
       tso: true,

@@ -1,4 +1,4 @@
-// Ethernet II headers (IEEE 802.3), without VLAN tags. Bytes in, values out: never throws, whatever the bytes.
+// Ethernet II headers (IEEE 802.3), without VLAN tags. Never throws on bytes from outside.
 
 export const ETHERNET_HEADER_BYTES = 14;
 export const ETHER_TYPE_IPV4 = 0x0800;
@@ -23,6 +23,11 @@ export function decodeEthernet(frame: Uint8Array): EthernetFrame | undefined {
     etherType: view.getUint16(12),
     payload: frame.subarray(ETHERNET_HEADER_BYTES),
   };
+}
+
+/** The 14 bytes in front of a payload. @param destination, source six bytes each */
+export function encodeEthernetHeader(destination: Uint8Array, source: Uint8Array, etherType: number): Uint8Array {
+  return Uint8Array.of(...destination, ...source, etherType >>> 8, etherType & 0xff);
 }
 
 function formatMac(bytes: Uint8Array): string {

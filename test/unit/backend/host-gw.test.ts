@@ -18,6 +18,7 @@ function input(changes: Partial<BackendInput> = {}, network: object = {}): Backe
     ipMasq: false,
     identity: { machineId: "", nodeName: "h1" },
     reach: LAN,
+    vxlanEngine: "kernel",
     ...changes,
   };
 }

@@ -12,6 +12,7 @@ function create(backend: unknown): ReturnType<typeof createBackend> {
     ipMasq: false,
     identity: { machineId: "0123456789abcdef0123456789abcdef", nodeName: "h1" },
     reach: NO_REACH,
+    vxlanEngine: "kernel",
   });
 }
 

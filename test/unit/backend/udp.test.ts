@@ -17,6 +17,7 @@ function input(config: Record<string, unknown> = {}, changes: Partial<BackendInp
     ipMasq: false,
     identity: { machineId: "0123456789abcdef0123456789abcdef", nodeName: "h1" },
     reach: NO_REACH,
+    vxlanEngine: "kernel",
     ...changes,
   };
 }

@@ -39,6 +39,7 @@ function input(backend: object = {}, changes: Partial<BackendInput> = {}, networ
     ipMasq: false,
     identity: IDENTITY,
     reach: NO_REACH,
+    vxlanEngine: "kernel",
     ...changes,
   };
 }

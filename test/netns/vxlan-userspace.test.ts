@@ -1,0 +1,181 @@
+// VXLAN in user space beside the kernel's own device, with real daemons: a host sees no difference. Subnets 10.244.1-3.0/24:
+//
+//   a: userspace, eth0 192.168.50.10 ──┐
+//   b: kernel,    eth0 192.168.50.11 ──┼── br0
+//   c: userspace, eth0 192.168.50.12 ──┘
+import { execFileSync, spawn, spawnSync } from "node:child_process";
+import { createHash, randomBytes } from "node:crypto";
+import t, { type Test } from "tap";
+import { capture } from "../../src/lab/capture.js";
+import { type Daemon, daemonFault, type Host, hopsack, makeBridge, makeHost } from "../support/hopsackd.js";
+import { inOwnNamespace, run, until } from "../support/netns.js";
+import { Place } from "../support/place.js";
+
+const VXLAN = '{"Network": "10.244.0.0/16", "Backend": {"Type": "vxlan"}}';
+const USERSPACE = ["--vxlan-engine", "userspace"];
+const STREAM_BYTES = 30_000_000;
+/** Bytes of the underlay's headers in front of the VXLAN header: Ethernet, IPv4, UDP. */
+const OUTER_BYTES = 42;
+
+/** One ping; whether it was answered. */
+function pings(from: Host, to: string, ...flags: readonly string[]): boolean {
+  const argv = ["netns", "exec", from.name, "ping", "-c1", "-W2", ...flags, to];
+  return spawnSync("ip", argv, { stdio: "ignore" }).status === 0;
+}
+
+interface Drop {
+  readonly reason: string;
+  readonly packets: number;
+}
+
+function drops(place: Place, host: Host): Record<string, number> {
+  const report: { drops: Drop[] } = JSON.parse(hopsack(host, `status --json --socket ${place.socket(host)}`));
+  return Object.fromEntries(report.drops.map(({ reason, packets }) => [reason, packets]));
+}
+
+/** Ready daemons that reach each other, each with its own flags. */
+async function overlay(t: Test, hosts: readonly (readonly [Host, readonly string[]])[]): Promise<Place> {
+  const place = new Place(t, VXLAN);
+  for (const [index, [host]] of hosts.entries()) place.reserve(host, `10.244.${index + 1}.0/24`);
+  const daemons: Daemon[] = hosts.map(([host, flags]) => place.start(t, host, ...flags));
+  await Promise.all(daemons.map((daemon) => daemon.logged("ready")));
+  for (const [from] of hosts) {
+    for (const n of hosts.keys()) await until(`${from.name} reaches ${n + 1}`, () => pings(from, `10.244.${n + 1}.0`));
+  }
+  return place;
+}
+
+/** Sends `bytes` to a server on the other host; the sha256 that arrived. */
+async function received(server: Host, address: string, client: Host, bytes: Buffer): Promise<string> {
+  const receive =
+    "const h=require('crypto').createHash('sha256');require('net').createServer(c=>c.on('data',d=>h.update(d)).on('end',()=>{console.log(h.digest('hex'));process.exit()})).listen(7000,()=>console.log('up'))";
+  const env = { PATH: process.env.PATH };
+  const child = spawn("ip", ["netns", "exec", server.name, process.execPath, "-e", receive], { env });
+  let said = "";
+  child.stdout.on("data", (chunk) => (said += chunk));
+  await until("the receiver listens", () => said.includes("up"));
+  const send = `process.stdin.pipe(require('net').connect(7000,'${address}'))`;
+  execFileSync("ip", ["netns", "exec", client.name, process.execPath, "-e", send], { input: bytes, env });
+  await until("the receiver has everything", () => said.split("\n").length > 2, 20_000);
+  return said.split("\n")[1] ?? "";
+}
+
+/** Sends one datagram from a fixed port, unconnected: its IP ID is 0 and its bytes are always the same. */
+function sendDatagram(from: Host, to: string, port: number, payload: Buffer): void {
+  const script = `const s=require('dgram').createSocket('udp4');s.bind(5000,()=>s.send(Buffer.from('${payload.toString("hex")}','hex'),${port},'${to}',()=>s.close()))`;
+  execFileSync("ip", ["netns", "exec", from.name, process.execPath, "-e", script], { env: { PATH: process.env.PATH } });
+}
+
+/** The VXLAN payload that carries one such datagram from a to b, IP ID and checksums blanked. */
+async function vxlanPayload(a: Host): Promise<string> {
+  const underlay = { netns: "a", link: "eth0" };
+  const send = async () => sendDatagram(a, "10.244.2.0", 6000, Buffer.from("the same bytes"));
+  const [packet] = await capture(
+    underlay,
+    "udp dst port 8472 and udp[50:2]=5000",
+    1,
+    send,
+    AbortSignal.timeout(10_000),
+  );
+  const payload = Buffer.from(packet?.bytes ?? []).subarray(OUTER_BYTES);
+  const inner = 8 + 14;
+  payload.fill(0, inner + 4, inner + 6); // IP ID
+  payload.fill(0, inner + 10, inner + 12); // IP checksum
+  payload.fill(0, inner + 26, inner + 28); // UDP checksum, which the kernel leaves unfinished here
+  return payload.toString("hex");
+}
+
+inOwnNamespace(t, import.meta.url, async () => {
+  const fault = daemonFault();
+  if (fault !== null) {
+    t.pass("daemons", { skip: fault });
+    return;
+  }
+  makeBridge();
+  const a = await makeHost("a", "192.168.50.10");
+  const b = await makeHost("b", "192.168.50.11");
+  const c = await makeHost("c", "192.168.50.12");
+
+  t.test(
+    "userspace and kernel hosts in one network: pings, path MTU, streams both ways, offloads on and off",
+    async (t) => {
+      for (const [name, flags, ethtool] of [
+        ["as it comes", [], ""],
+        ["no offloads in the pump", ["--offload", "none"], ""],
+        [
+          "a plain NIC",
+          [],
+          "tso off gso off tx-udp-segmentation off tx-udp_tnl-segmentation off tx-udp_tnl-csum-segmentation off",
+        ],
+      ] as const) {
+        await t.test(name, async (t) => {
+          if (ethtool !== "")
+            for (const host of [a, b, c]) run(`ip netns exec ${host.name} ethtool -K eth0 ${ethtool}`);
+          const userspace = [...USERSPACE, ...flags];
+          const place = await overlay(t, [
+            [a, userspace],
+            [b, []],
+            [c, userspace],
+          ]);
+          for (const [from, to] of [
+            [a, 2],
+            [b, 1],
+            [a, 3],
+          ] as const) {
+            t.ok(pings(from, `10.244.${to}.0`, "-M", "do", "-s", "1422"), "1450 bytes pass whole");
+            t.notOk(pings(from, `10.244.${to}.0`, "-M", "do", "-s", "1423"), "1451 do not");
+          }
+          const bytes = randomBytes(STREAM_BYTES);
+          const hash = createHash("sha256").update(bytes).digest("hex");
+          t.equal(await received(b, "10.244.2.0", a, bytes), hash, "userspace to kernel");
+          t.equal(await received(a, "10.244.1.0", b, bytes), hash, "kernel to userspace");
+          t.equal(await received(c, "10.244.3.0", a, bytes), hash, "userspace to userspace");
+          t.equal(drops(place, a).bad_inner_packet, 0);
+        });
+      }
+    },
+  );
+
+  t.test("what we send is what the kernel sends, byte for byte", async (t) => {
+    const frames: string[] = [];
+    for (const flags of [[], USERSPACE]) {
+      await t.test(flags.length === 0 ? "kernel" : "userspace", async (t) => {
+        await overlay(t, [
+          [a, flags],
+          [b, []],
+        ]);
+        frames.push(await vxlanPayload(a));
+      });
+    }
+    t.equal(frames[1], frames[0]);
+    t.match(frames[0], /^0800000000000100/);
+  });
+
+  t.test("what is not for this host is dropped, each by its reason", async (t) => {
+    const place = await overlay(t, [
+      [a, USERSPACE],
+      [b, []],
+    ]);
+    const mac =
+      /link\/ether (\S+)/.exec(
+        run("ip -n b neigh show 10.244.1.0 dev flannel.1").replace("lladdr", "link/ether"),
+      )?.[1] ?? "";
+    const own = mac.replaceAll(":", "");
+    const inner = `020000000099${"0800"}45000014000040004001000000000000`.padEnd(80, "0");
+    const frames: [string, string][] = [
+      ["no_vni_flag", `0000000000000100${own}${inner}`],
+      ["wrong_vni", `0800000000000200${own}${inner}`],
+      ["inner_multicast", `0800000000000100ffffffffffff${inner}`],
+      ["wrong_inner_mac", `0800000000000100020000000077${inner}`],
+      ["wrong_ether_type", `0800000000000100${own}${inner.replace("0800", "86dd")}`],
+      ["truncated", "08000000"],
+    ];
+    for (const [reason, hex] of frames) {
+      const before = drops(place, a)[reason] ?? 0;
+      sendDatagram(b, a.address, 8472, Buffer.from(hex, "hex"));
+      await until(`${reason} is counted`, () => (drops(place, a)[reason] ?? 0) > before);
+      t.equal(drops(place, a)[reason], before + 1, reason);
+    }
+    t.ok(pings(b, "10.244.1.0"), "and what is for it still arrives");
+  });
+});
