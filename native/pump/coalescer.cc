@@ -9,8 +9,8 @@ namespace hopsack {
 namespace {
 
 /**
- * Whether nothing wrong would be mended by merging. A packet with an unfinished L4 checksum is finished by the kernel, together
- * with the super-packet; the IPv4 header is made anew.
+ * Whether nothing wrong would be mended by merging. A packet with an unfinished L4 checksum is finished by the kernel,
+ * together with the super-packet; the IPv4 header is made anew.
  */
 bool MayMerge(const IpPacket& packet, size_t l4_offset) {
   if (!packet.is_v6 && ChecksumFold(ChecksumAdd(0, packet.data(), packet.header_bytes)) != 0xffff) return false;

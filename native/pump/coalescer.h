@@ -4,7 +4,8 @@
 //
 // The kernel does not verify the checksum of a coalesced write any more, and its IPv4 header is made anew, so both
 // checksums of every packet that is merged are verified here first; one that fails stays alone and meets its judge in
-// the receiving host. One that its sender left unfinished (pump/unfinished.h) has no L4 checksum to verify, and may be merged.
+// the receiving host. One that its sender left unfinished (pump/unfinished.h) has no L4 checksum to verify, and may be
+// merged.
 #pragma once
 
 #include <sys/uio.h>

@@ -5,7 +5,8 @@
 
 namespace hopsack {
 
-/** Whether the packet shows TCP or UDP ports: a fragment does not, and neither does the first one for the others' sake. */
+/** Whether the packet shows TCP or UDP ports: a fragment does not, and neither does the first one for the others' sake.
+ */
 inline bool HasPorts(const IpPacket& packet) {
   return (packet.protocol == IPPROTO_TCP || packet.protocol == IPPROTO_UDP) && !packet.is_fragment() &&
          packet.size() >= packet.header_bytes + 4u;

@@ -40,8 +40,8 @@ SendQueue::SendQueue(Options options, const StopEvent& stop, IcmpResponder& icmp
       controls_(std::make_unique<Control[]>(kMaxRuns)) {}
 
 bool SendQueue::Extends(const Run& run, const NextHop& hop, uint8_t lane, uint8_t ecn, size_t bytes) const {
-  return options_.gso && !run.closed && run.hop == &hop && run.lane == lane && run.ecn == ecn && bytes <= run.segment_bytes &&
-         run.segments < kMaxSegments && run.bytes + bytes <= kMaxRunBytes;
+  return options_.gso && !run.closed && run.hop == &hop && run.lane == lane && run.ecn == ecn &&
+         bytes <= run.segment_bytes && run.segments < kMaxSegments && run.bytes + bytes <= kMaxRunBytes;
 }
 
 void SendQueue::Add(const NextHop& hop, uint8_t lane, uint8_t ecn, Bytes head, ConstBytes tail) {

@@ -1,6 +1,6 @@
 // Gathers the datagrams of one batch into as few sends as the kernel allows, and sends them: datagrams of equal length
-// of one flow to one host become one UDP_SEGMENT send, all sends of a socket one sendmmsg. Holds pointers only; the bytes must
-// stay valid until Flush returns.
+// of one flow to one host become one UDP_SEGMENT send, all sends of a socket one sendmmsg. Holds pointers only; the
+// bytes must stay valid until Flush returns.
 #pragma once
 
 #include <sys/socket.h>
@@ -39,7 +39,8 @@ class SendQueue {
   bool HasRoom() const { return run_count_ < kMaxRuns && iov_count_ + kMaxIovsPerDatagram <= kMaxIovs; }
   size_t queued_bytes() const { return queued_bytes_; }
 
-  /** Which socket carries the flow of this packet: so its datagrams stay in order, and have a source port of their own. */
+  /** Which socket carries the flow of this packet: so its datagrams stay in order, and have a source port of their own.
+   */
   uint8_t LaneOf(const IpPacket& packet) const {
     if (options_.lanes.size() == 1) return 0;
     return static_cast<uint8_t>(FlowHash(packet) % options_.lanes.size());

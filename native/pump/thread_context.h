@@ -18,7 +18,7 @@ struct ThreadContext {
   int tun_fd;
   int socket_fd;               // receives
   std::span<const int> lanes;  // send; UDP mode: socket_fd alone
-  OffloadFlags offloads;  // what the kernel granted
+  OffloadFlags offloads;       // what the kernel granted
   bool vnet_header;
   size_t overhead_bytes;
   size_t inner_mtu_bytes;

@@ -24,8 +24,9 @@ struct Fixture {
   FibPublisher fibs;
   StopEvent stop;
   std::array<uint64_t, kWordCount> words{};
-  ThreadContext context{tun[0].get(), socket.fd(), Offloads(), true, 36,
-                        Expected(),   true,        fibs,       stop, SharedCounters(words.data())};
+  std::array<int, 1> lanes = {socket.fd()};
+  ThreadContext context{tun[0].get(), socket.fd(), lanes, Offloads(), true, 36,
+                        1464,         Expected(),  true,  fibs,       stop, SharedCounters(words.data())};
 
   static std::array<UniqueFd, 2> SocketPair() {
     std::array<int, 2> fds{};
@@ -36,8 +37,8 @@ struct Fixture {
   static ExpectedHeader Expected() {
     ExpectedHeader header;
     header.bytes = sizeof kHeader;
-    std::copy(std::begin(kHeader), std::end(kHeader), header.value.begin());
-    header.mask.fill(0xff);
+    header.check_count = 1;
+    header.checks[0] = {{0, LoadRaw64(kHeader), ~uint64_t{0}}, ExpectedHeader::kNoVersion, DropReason::wrong_vni};
     return header;
   }
 

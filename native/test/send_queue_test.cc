@@ -18,7 +18,8 @@ struct Fixture {
   SharedCounters shared{words.data()};
   CounterBlock counters;
   IcmpResponder icmp{-1, true, counters};
-  SendQueue queue{{sender.get(), true, 28}, stop, icmp, counters, shared};
+  std::array<int, 1> lanes = {sender.get()};
+  SendQueue queue{{lanes, true, 28}, stop, icmp, counters, shared};
   std::array<Packet, 2> datagrams = {MakePacket({}), MakePacket({})};
 
   static UniqueFd Loopback() {
@@ -37,7 +38,7 @@ struct Fixture {
 
   /** Both datagrams as one UDP_SEGMENT send. */
   void Send(const NextHop& hop) {
-    for (Packet& datagram : datagrams) queue.Add(hop, 0, datagram, {});
+    for (Packet& datagram : datagrams) queue.Add(hop, 0, 0, datagram, {});
     queue.Flush();
     counters.Publish(shared);
   }

@@ -16,9 +16,8 @@ const startPump = (moreThreads: number) => `
   import { execFileSync } from "node:child_process";
   import { readFileSync } from "node:fs";
   import { Pump } from "${EVERYBODYS}/checkout/dist/dataplane/pump.js";
-  const none = new Uint8Array();
   const pump = Pump.open({
-    socket: { tunName: "tun0", port: 8285, expectedHeader: none, expectedHeaderMask: none },
+    socket: { tunName: "tun0", port: 8285, sourcePorts: 0, innerMtuBytes: 1472, headerBytes: 0, headerChecks: [] },
     underlay: { linkName: "lo", linkIndex: 1, address: "0.0.0.0", publicIp: "192.0.2.1", mtuBytes: 1500 },
     overheadBytes: 28,
     offloads: { tso: true, uso: true, udpGso: true, udpGro: true, tunGro: true },
