@@ -19,7 +19,7 @@ export interface OffloadSwitches {
 }
 
 /** A few bytes of a datagram (its UDP payload), at most eight. */
-export interface HeaderField {
+interface HeaderField {
   readonly offset: number;
   readonly value: Uint8Array;
   /** As long as `value`: the bits that count. */
