@@ -44,16 +44,18 @@ export class EtcdWatch {
   async *run(known: readonly Lease[], signal: AbortSignal): AsyncGenerator<LeaseEvent[], void> {
     const told = byKey(known);
     for (let isFirst = true; !signal.aborted; isFirst = false) {
-      const openedAt = performance.now();
+      let openedAt = Number.POSITIVE_INFINITY;
       try {
         const link = await this.#options.client.openWatch(`${this.#options.prefix}/`);
         await this.#catchUp(link, told);
+        openedAt = performance.now();
         const batch = this.#tell(told);
         if (signal.aborted) return;
         if (isFirst || batch.length > 0) yield batch;
         yield* this.#follow(link, told, signal);
       } catch (error) {
         if (signal.aborted) return;
+        // nobody answers (however long that took to find out), or not for long
         if (performance.now() - openedAt < SHORTEST_WATCH_MS) throw error;
       }
     }

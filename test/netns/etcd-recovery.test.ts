@@ -1,0 +1,70 @@
+// What the etcd store says and does when the way to the cluster, or the cluster's own rules, change under a running host.
+import { setTimeout as delay } from "node:timers/promises";
+import t from "tap";
+import { HopsackError } from "../../src/errors.js";
+import { EtcdLeaseStore } from "../../src/store/etcd.js";
+import type { EtcdSettings } from "../../src/store/etcd-settings.js";
+import { EtcdCluster } from "../support/etcd.js";
+import { inOwnNamespace, until } from "../support/netns.js";
+import { Relay } from "../support/relay.js";
+
+const PREFIX = "/coreos.com/network";
+type Tap = Parameters<Parameters<typeof t.test>[0]>[0];
+
+async function clusterFor(t: Tap): Promise<EtcdCluster> {
+  const cluster = await EtcdCluster.start();
+  t.teardown(() => cluster.killAll());
+  cluster.put(`${PREFIX}/config`, '{"Network":"10.244.0.0/16"}');
+  return cluster;
+}
+
+async function relayTo(t: Tap, cluster: EtcdCluster): Promise<Relay> {
+  const relay = await Relay.start(cluster.endpoints[0] ?? "");
+  t.teardown(() => relay.close());
+  return relay;
+}
+
+function open(t: Tap, settings: EtcdSettings): EtcdLeaseStore {
+  const store = new EtcdLeaseStore({ settings, leaseTtlSeconds: 3600, netConfigPath: null });
+  t.teardown(() => store.close());
+  return store;
+}
+
+/** Reads the watch of a store, and begins it again after each failure. */
+class Reader {
+  batches = 0;
+  readonly failures: HopsackError[] = [];
+  readonly #abort = new AbortController();
+
+  constructor(t: Tap, store: EtcdLeaseStore) {
+    const done = this.#run(store);
+    t.teardown(async () => {
+      this.#abort.abort();
+      await done;
+    });
+  }
+
+  async #run(store: EtcdLeaseStore): Promise<void> {
+    while (!this.#abort.signal.aborted) {
+      try {
+        for await (const _batch of store.watch(this.#abort.signal)) this.batches++;
+      } catch (error) {
+        if (!(error instanceof HopsackError) || !error.retryable) throw error;
+        this.failures.push(error);
+        await delay(50);
+      }
+    }
+  }
+}
+
+inOwnNamespace(t, import.meta.url, () => {
+  t.test("a cluster that falls silent as a whole is reported to the reader of the watch", async (t) => {
+    const cluster = await clusterFor(t);
+    const relay = await relayTo(t, cluster);
+    const reader = new Reader(t, open(t, cluster.settings({ endpoints: [relay.url] })));
+    await until("the watch began", () => reader.batches > 0);
+    relay.swallow();
+    await until("it is reported", () => reader.failures.length > 0, 20_000);
+    t.match(reader.failures[0], { code: "STORE_UNAVAILABLE", retryable: true, message: /^no etcd answers at/ });
+  });
+});
