@@ -76,6 +76,7 @@ export class EtcdWatch {
     this.#warnings.update([...this.#faults.values()]);
     this.#position = { clusterId, revision };
     this.#isCompacted = false;
+    if (position !== null) this.#options.onConfigChange(); // among what was missed may be the configuration
     const others = [...this.#stored.keys()].filter((key) => !this.#options.isOwn(key));
     const isDoubtful = position === null ? others.length === 0 : !isSameHistory;
     if (isDoubtful) this.#holdBack(told);

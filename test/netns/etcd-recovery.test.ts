@@ -2,8 +2,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import t from "tap";
 import { HopsackError } from "../../src/errors.js";
-import { EtcdLeaseStore } from "../../src/store/etcd.js";
-import type { EtcdSettings } from "../../src/store/etcd-settings.js";
+import { EtcdLeaseStore, type EtcdStoreOptions } from "../../src/store/etcd.js";
 import { EtcdCluster } from "../support/etcd.js";
 import { inOwnNamespace, until } from "../support/netns.js";
 import { Relay } from "../support/relay.js";
@@ -24,8 +23,8 @@ async function relayTo(t: Tap, cluster: EtcdCluster): Promise<Relay> {
   return relay;
 }
 
-function open(t: Tap, settings: EtcdSettings): EtcdLeaseStore {
-  const store = new EtcdLeaseStore({ settings, leaseTtlSeconds: 3600, netConfigPath: null });
+function open(t: Tap, options: Pick<EtcdStoreOptions, "settings" | "onConfigChange">): EtcdLeaseStore {
+  const store = new EtcdLeaseStore({ leaseTtlSeconds: 3600, netConfigPath: null, ...options });
   t.teardown(() => store.close());
   return store;
 }
@@ -61,10 +60,28 @@ inOwnNamespace(t, import.meta.url, () => {
   t.test("a cluster that falls silent as a whole is reported to the reader of the watch", async (t) => {
     const cluster = await clusterFor(t);
     const relay = await relayTo(t, cluster);
-    const reader = new Reader(t, open(t, cluster.settings({ endpoints: [relay.url] })));
+    const reader = new Reader(t, open(t, { settings: cluster.settings({ endpoints: [relay.url] }) }));
     await until("the watch began", () => reader.batches > 0);
     relay.swallow();
     await until("it is reported", () => reader.failures.length > 0, 20_000);
     t.match(reader.failures[0], { code: "STORE_UNAVAILABLE", retryable: true, message: /^no etcd answers at/ });
+  });
+
+  t.test("a configuration that changed among compacted changes is told", { timeout: 60_000 }, async (t) => {
+    const cluster = await clusterFor(t);
+    const relay = await relayTo(t, cluster);
+    let told = 0;
+    const onConfigChange = () => void told++;
+    const settings = cluster.settings({ endpoints: [relay.url, ...cluster.endpoints] });
+    const reader = new Reader(t, open(t, { settings, onConfigChange }));
+    await until("the watch began", () => reader.batches > 0);
+    await delay(1100); // a watch that breaks sooner is begun again by its reader, who asks for the configuration anyway
+    const before = told;
+    relay.swallow();
+    cluster.put(`${PREFIX}/config`, '{"Network":"10.99.0.0/16"}');
+    cluster.put("/elsewhere", "");
+    cluster.etcdctl(`compact ${cluster.revision()}`);
+    await until("it is told", () => told > before, 20_000);
+    t.equal(reader.failures.length, 0, "the reader had no other way to know");
   });
 });
