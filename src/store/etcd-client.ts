@@ -58,16 +58,24 @@ const CHANNEL_OPTIONS = {
   "grpc.max_receive_message_length": -1,
   interceptors: [requireLeader],
 };
+
+interface Member {
+  readonly endpoint: string;
+  readonly client: Etcd3;
+}
+
 export class EtcdClient {
   readonly #settings: EtcdSettings;
-  #members: { readonly endpoint: string; readonly client: Etcd3 }[];
+  readonly #login: IOptions["auth"];
+  #members: readonly Member[];
   /** The member that answered last. */
   #current = 0;
 
   /** @throws BAD_OPTION for a file that cannot be read */
   constructor(settings: EtcdSettings) {
     this.#settings = settings;
-    this.#members = connect(settings, loginOf(settings));
+    this.#login = loginOf(settings);
+    this.#members = connect(settings, this.#login);
   }
 
   /** All keys that begin with `prefix`, in pages, at one revision. */
@@ -191,23 +199,33 @@ export class EtcdClient {
       try {
         return await work(member.client, member.endpoint);
       } catch (error) {
-        if (this.#isLoginNeedless(error)) continue;
+        if (tried <= count && this.#changesLogin(error, member)) continue;
         if (!isMemberTrouble(error) || tried >= count) throw etcdError(error, member.endpoint, this.#settings);
         this.#current = (this.#current + 1) % count;
       }
     }
   }
 
-  /** As etcd's own client does: a cluster without authentication takes a user and password as if they were not given. */
-  #isLoginNeedless(error: unknown): boolean {
-    if (!/authentication is not enabled/.test(messageOf(error))) return false;
-    this.close();
-    this.#members = connect(this.#settings, undefined);
-    return true;
+  /**
+   * As etcd's own client does: a cluster without authentication takes a user and password as if they were not given; one that
+   * has it from some day on gets them then, and once more when its users changed. Whether the next try may fare better.
+   */
+  #changesLogin(error: unknown, member: Member): boolean {
+    const message = messageOf(error);
+    const isNeedless = /authentication is not enabled/.test(message);
+    const isMissing = this.#login !== undefined && /user name is empty|revision of auth store is old/.test(message);
+    if (!isNeedless && !isMissing) return false;
+    if (this.#members.includes(member)) this.#connectAnew(isNeedless ? undefined : this.#login);
+    return true; // if not, another call has seen to it
+  }
+
+  #connectAnew(login: IOptions["auth"]): void {
+    for (const { client } of this.#members) client.close();
+    this.#members = connect(this.#settings, login);
   }
 }
 
-function connect(settings: EtcdSettings, auth: IOptions["auth"]): { endpoint: string; client: Etcd3 }[] {
+function connect(settings: EtcdSettings, auth: IOptions["auth"]): Member[] {
   const credentials = tlsOf(settings);
   return settings.endpoints.map((endpoint) => {
     const client = new Etcd3({

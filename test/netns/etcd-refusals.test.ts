@@ -178,6 +178,37 @@ inOwnNamespace(t, import.meta.url, () => {
     await iterator.return?.();
   });
 
+  t.test("authentication switched on, off and on again under a running host", { timeout: 60_000 }, async (t) => {
+    const cluster = await EtcdCluster.start();
+    t.teardown(() => cluster.killAll());
+    cluster.put(`${PREFIX}/config`, CONFIG);
+    const store = open(t, cluster.settings({ username: "root", password: "r" }));
+    t.ok(await store.readConfig(), "before there are users");
+    for (const command of ["user add root:r", "user grant-role root root", "auth enable"]) cluster.etcdctl(command);
+    t.ok(await store.readConfig(), "it logs in from now on");
+    cluster.etcdctl("--user root:r auth disable");
+    t.ok(await store.readConfig());
+    cluster.etcdctl("auth enable");
+    const several = await Promise.all([store.readConfig(), store.list(), store.readConfig()]);
+    t.equal(several.length, 3, "whichever call notices first");
+  });
+
+  t.test("signed tokens that a change of the users made stale", { timeout: 60_000 }, async (t) => {
+    const folder = mkdtempSync("/run/token-");
+    const openssl = (args: string) => execFileSync("openssl", args.split(" "), { cwd: folder, stdio: "pipe" });
+    openssl("genrsa -out key.pem 2048");
+    openssl("rsa -in key.pem -pubout -out key.pub");
+    const token = `jwt,pub-key=${folder}/key.pub,priv-key=${folder}/key.pem,sign-method=RS256,ttl=10m`;
+    const cluster = await EtcdCluster.start({ args: ["--auth-token", token] });
+    t.teardown(() => cluster.killAll());
+    cluster.put(`${PREFIX}/config`, CONFIG);
+    for (const command of ["user add root:r", "user grant-role root root", "auth enable"]) cluster.etcdctl(command);
+    const store = open(t, cluster.settings({ username: "root", password: "r" }));
+    t.ok(await store.readConfig());
+    cluster.etcdctl("--user root:r user add another:a");
+    t.ok(await store.readConfig(), "the store logs in again");
+  });
+
   t.test("a password file, its last newline apart", async (t) => {
     const cluster = await EtcdCluster.start();
     t.teardown(() => cluster.killAll());
