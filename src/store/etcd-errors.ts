@@ -9,8 +9,10 @@ const CONNECTION_CODES = [1, DEADLINE_EXCEEDED, 13, 14];
 const MEMBER_TROUBLE =
   /no leader|leader changed|request timed out|server stopped|not leader|stopping|too many requests/i;
 
-/** Messages that no waiting cures, with what to do about them. */
-const LASTING: readonly (readonly [RegExp, (settings: EtcdSettings) => string])[] = [
+type Diagnosis = readonly [RegExp, (settings: EtcdSettings) => string];
+
+/** What the cluster says, whichever member is asked; no waiting cures it. */
+const CLUSTER_REFUSALS: readonly Diagnosis[] = [
   [
     /invalid user ID or password/,
     ({ username }) =>
@@ -26,6 +28,10 @@ const LASTING: readonly (readonly [RegExp, (settings: EtcdSettings) => string])[
       `user ${username ?? "of the client certificate"} lacks permission for ${prefix}; ` +
       `grant it with: etcdctl role grant-permission ROLE readwrite --prefix=true ${prefix}/`,
   ],
+];
+
+/** What no waiting cures either, but another member may be without: certificates are each member's own. */
+const MEMBER_REFUSALS: readonly Diagnosis[] = [
   [
     /Hostname\/IP does not match|altnames/i,
     () => "its certificate is for another name; use the name it was made for in --etcd-endpoints",
@@ -48,7 +54,7 @@ const LASTING: readonly (readonly [RegExp, (settings: EtcdSettings) => string])[
 /** Whether another member may answer what this one did not. */
 export function isMemberTrouble(error: unknown): boolean {
   const message = messageOf(error);
-  if (isLasting(message)) return false;
+  if (CLUSTER_REFUSALS.some(([pattern]) => pattern.test(message))) return false;
   return CONNECTION_CODES.includes(statusCode(message)) || MEMBER_TROUBLE.test(message);
 }
 
@@ -58,7 +64,7 @@ export function etcdError(error: unknown, endpoint: string, settings: EtcdSettin
   const message = messageOf(error);
   const unavailable = (sentence: string, retryable: boolean) =>
     new HopsackError("STORE_UNAVAILABLE", sentence, { retryable, cause: error });
-  const lasting = LASTING.find(([pattern]) => pattern.test(message));
+  const lasting = [...CLUSTER_REFUSALS, ...MEMBER_REFUSALS].find(([pattern]) => pattern.test(message));
   if (lasting !== undefined)
     return unavailable(`etcd at ${endpoint} refuses this host: ${lasting[1](settings)}`, false);
   const reason = plainReason(message);
@@ -67,10 +73,6 @@ export function etcdError(error: unknown, endpoint: string, settings: EtcdSettin
   const scheme = endpoint.startsWith("http:") ? "https:// if it speaks TLS" : "http:// if it speaks no TLS";
   const cure = `start it, or correct --etcd-endpoints (${scheme})`;
   return unavailable(`no etcd answers at ${all} (${reason}); ${cure}`, true);
-}
-
-function isLasting(message: string): boolean {
-  return LASTING.some(([pattern]) => pattern.test(message));
 }
 
 function statusCode(message: string): number {

@@ -109,6 +109,9 @@ inOwnNamespace(t, import.meta.url, () => {
     });
     t.teardown(() => elsewhere.killAll());
     isRefused(t, await refusal(t, elsewhere.settings(trusted)), false, /certificate is for another name/);
+    const endpoints = [...elsewhere.endpoints, ...secure.endpoints];
+    const second = await refusal(t, secure.settings({ endpoints, ...trusted }));
+    t.equal(second.code, "BAD_CONFIG", "a bad certificate of one member keeps nobody from the next");
   });
 
   t.test("a server that wants client certificates", { timeout: 60_000 }, async (t) => {
