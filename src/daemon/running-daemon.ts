@@ -88,10 +88,12 @@ export class RunningDaemon {
 
   /** The packets first: from the release on, the subnet may be another host's. */
   async giveUpSubnet(): Promise<void> {
-    const { forwarding, options, store, cache, log } = this.#parts;
+    const { forwarding, options, store, cache, log, state } = this.#parts;
     forwarding.closePump();
     if (options.keepLease) return;
     this.#isReleased = true;
+    // An answer that is late or lost leaves open whether the subnet is ours: then a start waits for the store.
+    if (state.isStoreConnected) await cache.remove();
     await store.release(this.#lease);
     log.info({ lease: leaseKey(this.#lease) }, "lease_released");
     await cache.remove();

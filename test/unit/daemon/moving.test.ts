@@ -155,6 +155,28 @@ t.test("a clean stop that gives the lease back takes away what was kept", async 
   t.notOk(existsSync(trial.leaseCache));
 });
 
+t.test("a release without an answer: what was kept is not used again, unless the store was away", async (t) => {
+  const mute = new Trial(t, (store) => ({ ...methods(store), release: () => new Promise(() => undefined) }));
+  mute.run();
+  await mute.logged("ready");
+  await until("the store is connected", () => existsSync(mute.leaseCache));
+  const before = await lifeBefore(t);
+  mute.stopping.abort("SIGTERM");
+  await mute.ended;
+  t.match(await mute.logged("stop_step_failed"), { step: "lease" });
+  t.notOk(existsSync(mute.leaseCache), "the store may have heard it");
+
+  const away = removable();
+  away.isAway = true;
+  const alone = new Trial(t, away.wrap);
+  writeFileSync(alone.leaseCache, readFileSync(before.leaseCache));
+  alone.run();
+  await alone.logged("ready");
+  alone.stopping.abort("SIGTERM");
+  await alone.ended;
+  t.ok(existsSync(alone.leaseCache), "the store cannot have heard it");
+});
+
 t.test("a store that lost everybody since a moment ago is not taken at its word at the start", async (t) => {
   const before = await lifeBefore(t);
   for (const [age, published] of [
