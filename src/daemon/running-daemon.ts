@@ -93,10 +93,10 @@ export class RunningDaemon {
     if (options.keepLease) return;
     this.#isReleased = true;
     // An answer that is late or lost leaves open whether the subnet is ours: then a start waits for the store.
-    if (state.isStoreConnected) await cache.remove();
+    if (state.isStoreConnected) await this.#attempt(this.#cacheTrouble, () => cache.remove());
     await store.release(this.#lease);
     log.info({ lease: leaseKey(this.#lease) }, "lease_released");
-    await cache.remove();
+    await this.#attempt(this.#cacheTrouble, () => cache.remove());
   }
 
   /** Learns what the other hosts hold. When the store is gone, what is known stays in force until it comes back. */
