@@ -76,8 +76,10 @@ export class LeaseCache {
 
   async #write(cached: CachedLeases): Promise<void> {
     const text = this.#format(cached);
-    if (text !== this.#text) await replaceFile(this.#path, text, FILE_MODE);
-    else await utimes(this.#path, new Date(), new Date());
+    const isKept = text === this.#text;
+    this.#text = ""; // a file that cannot be touched, because somebody removed it, is written the next time
+    if (isKept) await utimes(this.#path, new Date(), new Date());
+    else await replaceFile(this.#path, text, FILE_MODE);
     this.#text = text;
   }
 
