@@ -215,12 +215,10 @@ export class EtcdLeaseStore implements LeaseStore {
     return this.#leaseId;
   }
 
-  /** An etcd lease that carries no key; what cannot be revoked ends by itself when its time is up. */
+  /** An etcd lease that carries no key; one that cannot be revoked now serves the next acquire, or ends when its time is up. */
   async #dropSpareLease(): Promise<void> {
     if (this.#leaseId === null || this.#ownKey !== null) return;
-    const leaseId = this.#leaseId;
-    this.#leaseId = null;
-    await this.#client.revoke(leaseId).catch(() => undefined);
+    await this.#revoke(this.#leaseId).catch(() => undefined);
   }
 
   async #prolong(held: Lease, leaseId: string, sentAt: number): Promise<number | null> {

@@ -3,6 +3,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import t from "tap";
 import { HopsackError } from "../../src/errors.js";
 import { EtcdLeaseStore, type EtcdStoreOptions } from "../../src/store/etcd.js";
+import { EtcdClient } from "../../src/store/etcd-client.js";
 import { EtcdCluster } from "../support/etcd.js";
 import { inOwnNamespace, until } from "../support/netns.js";
 import { Relay } from "../support/relay.js";
@@ -65,6 +66,27 @@ inOwnNamespace(t, import.meta.url, () => {
     relay.swallow();
     await until("it is reported", () => reader.failures.length > 0, 20_000);
     t.match(reader.failures[0], { code: "STORE_UNAVAILABLE", retryable: true, message: /^no etcd answers at/ });
+  });
+
+  t.test("an acquire that fails half-way, again and again, leaves one etcd lease at most", async (t) => {
+    const cluster = await clusterFor(t);
+    const store = open(t, { settings: cluster.settings() });
+    const lost = () => Promise.reject(new HopsackError("STORE_UNAVAILABLE", "no answer", { retryable: true }));
+    const faults = [
+      t.intercept(EtcdClient.prototype, "commit", { value: lost }),
+      t.intercept(EtcdClient.prototype, "revoke", { value: lost }),
+    ];
+    const attrs = { publicIp: "192.168.50.1", publicIpv6: null, backendType: "udp", node: "h1" };
+    const request = {
+      config: await store.readConfig(),
+      attrs: { ...attrs, backendData: null, backendV6Data: null },
+      previous: null,
+    };
+    for (let round = 0; round < 3; round++) await t.rejects(store.acquire(request), { message: "no answer" });
+    t.equal(cluster.leaseIds().length, 1);
+    for (const fault of faults) fault.restore();
+    t.ok(await store.acquire(request));
+    t.equal(cluster.leaseIds().length, 1, "and it is the one that is used in the end");
   });
 
   t.test("a configuration that changed among compacted changes is told", { timeout: 60_000 }, async (t) => {
