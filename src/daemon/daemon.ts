@@ -140,6 +140,7 @@ function openForwarding(context: Context, kernel: Kernel, setting: Setting, ownS
     kernel.openReconciler({
       deviceName: options.deviceName,
       networks,
+      forward: options.ipForward,
       onRepair: (kind, what) => log.info({ kind, what }, "repaired"),
       onLinkGone: () => bells.changed.ring(),
       onHostChange: () => {

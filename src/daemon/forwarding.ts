@@ -7,7 +7,7 @@ import { type NetworkConfig, networksOf } from "../lease/network-config.js";
 import { type SubnetEnvValues, writeSubnetEnv } from "../lease/subnet-env.js";
 import { formatPrefix, type Prefix } from "../net/prefix.js";
 import type { Plan } from "../plan/plan.js";
-import type { Logger } from "./log.js";
+import { failure, type Logger } from "./log.js";
 import type { DaemonOptions } from "./options.js";
 import { PeerChooser } from "./peers.js";
 import type { DaemonState } from "./state.js";
@@ -39,6 +39,7 @@ export class Forwarding {
   #isReachKnown = true;
   #pump: RunningPump | null = null;
   #isStarted = false;
+  #isForwardingOn = false;
   /** What is in force, to leave alone what did not change. */
   #kernelPlan: Omit<Plan, "pumpRoutes"> | null = null;
   #pumpRoutes: Plan["pumpRoutes"] | null = null;
@@ -92,6 +93,7 @@ export class Forwarding {
     this.#backendInput = this.#inputOf(setting);
     this.#backend = this.#parts.world.createBackend(this.#backendInput);
     this.closePump();
+    this.#isForwardingOn = false;
     const networks = networksOf(setting.config);
     if (!isDeepStrictEqual(networks, networksOf(before.config))) {
       await this.#planKeeper.close();
@@ -136,6 +138,7 @@ export class Forwarding {
 
     this.#forgetLostDevice();
     if (this.#pump === null) this.open();
+    this.#enableForwarding();
     const isKernelChanged = !isDeepStrictEqual(kernelPlan, this.#kernelPlan);
     if (isKernelChanged) {
       this.#kernelPlan = null;
@@ -221,6 +224,20 @@ export class Forwarding {
     state.underlay = underlay;
     state.network = networksOf(config).map(formatPrefix).join(", ");
     state.backendType = this.#backend.type;
+  }
+
+  /** Stays on at the end: others may have come to rely on it. Where nobody asked for it, the status says that it is off. */
+  #enableForwarding(): void {
+    const { options, world, log } = this.#parts;
+    if (this.#isForwardingOn || options.ipForward === "off") return;
+    this.#isForwardingOn = true;
+    try {
+      const settings = world.enableForwarding(this.#backendInput.config.networkV6 !== null);
+      if (settings.length > 0) log.info({ settings }, "ip_forwarding_switched_on");
+    } catch (error) {
+      if (options.ipForward === "required") throw error;
+      log.warn(failure(error), "ip_forwarding_not_switched_on");
+    }
   }
 
   #startPump(): void {

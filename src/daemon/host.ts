@@ -1,10 +1,10 @@
 // The real world of the daemon: this machine. Nothing here decides; daemon.ts does.
-import { readFileSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { loadAddon } from "../addon.js";
 import { linkReach } from "../backend/direct-route.js";
 import { createBackend } from "../backend/registry.js";
 import { Pump } from "../dataplane/pump.js";
-import { HopsackError } from "../errors.js";
+import { HopsackError, messageOf } from "../errors.js";
 import { findOverlap } from "../kernel/overlap.js";
 import { Reconciler } from "../kernel/reconciler.js";
 import { Rtnetlink } from "../kernel/rtnetlink.js";
@@ -24,7 +24,8 @@ export const host: World = {
   openStore,
   createBackend,
   openPump: (options) => Pump.open(options),
-  hostWarnings: (hasIpv6) => forwardingWarnings(hasIpv6, readSetting),
+  enableForwarding: (hasIpv6) => enableForwarding(hasIpv6, sysctls),
+  hostWarnings: (hasIpv6) => forwardingWarnings(hasIpv6, sysctls.read),
 };
 
 /** @throws NOT_PERMITTED when the effective capabilities in the text of /proc/self/status lack CAP_NET_ADMIN */
@@ -37,18 +38,58 @@ export function checkNetAdmin(processStatus: string): void {
   );
 }
 
+/** The kernel's settings by name: `net/ipv4/ip_forward`. */
+export interface Sysctls {
+  /** null: this kernel has no such setting. */
+  read(name: string): string | null;
+  write(name: string, value: string): void;
+  /** Links that have IPv6 settings of their own. */
+  ipv6Links(): readonly string[];
+}
+
+const IPV4_FORWARDING = "net/ipv4/ip_forward";
+const IPV6_FORWARDING = "net/ipv6/conf/all/forwarding";
+
+/** The names of the settings that were switched on. A link that hears router advertisements goes on doing so. */
+export function enableForwarding(hasIpv6: boolean, sysctls: Sysctls): string[] {
+  const names = [IPV4_FORWARDING, ...(hasIpv6 ? [IPV6_FORWARDING] : [])].filter((name) => sysctls.read(name) === "0");
+  if (names.includes(IPV6_FORWARDING)) {
+    for (const link of sysctls.ipv6Links()) {
+      const name = `net/ipv6/conf/${link}/accept_ra`;
+      if (sysctls.read(name) === "1") sysctls.write(name, "2"); // 1 is: unless this host forwards
+    }
+  }
+  for (const name of names) sysctls.write(name, "1");
+  return names.map(dotted);
+}
+
+function dotted(name: string): string {
+  return name.replaceAll("/", ".");
+}
+
 /** @param readSysctl the setting's text, or null where there is none */
 export function forwardingWarnings(hasIpv6: boolean, readSysctl: (name: string) => string | null): string[] {
-  const names = ["net.ipv4.ip_forward", ...(hasIpv6 ? ["net.ipv6.conf.all.forwarding"] : [])];
+  const names = [IPV4_FORWARDING, ...(hasIpv6 ? [IPV6_FORWARDING] : [])];
   return names
     .filter((name) => readSysctl(name) === "0")
+    .map(dotted)
     .map((name) => `${name} is 0, so containers on this host reach nobody; switch it on with: sysctl -w ${name}=1`);
 }
 
-/** null: a kernel without the setting has nothing to switch on. */
-function readSetting(name: string): string | null {
-  return readText(`/proc/sys/${name.replaceAll(".", "/")}`);
-}
+/** Names with slashes, as the folders are: a link's name may have dots. */
+const sysctls: Sysctls = {
+  read: (name) => readText(`/proc/sys/${name}`),
+  write: (name, value) => {
+    try {
+      writeFileSync(`/proc/sys/${name}`, value);
+    } catch (cause) {
+      const problem = `${dotted(name)} cannot be set to ${value} (${messageOf(cause)})`;
+      const cure = "set it yourself and start with --ip-forward=false";
+      throw new HopsackError("NOT_PERMITTED", `${problem}; ${cure}`, { cause });
+    }
+  },
+  ipv6Links: () => readdirSync("/proc/sys/net/ipv6/conf").filter((name) => name !== "all" && name !== "default"),
+};
 
 /** null when there is no such file. */
 function readText(path: string): string | null {

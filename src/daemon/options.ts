@@ -5,6 +5,7 @@ import { Command, CommanderError } from "commander";
 import type { OffloadSwitches } from "../addon.js";
 import type { VxlanEngine } from "../backend/backend.js";
 import { HopsackError } from "../errors.js";
+import type { ForwardAcceptance } from "../kernel/forward-rules.js";
 import { commandOption, type Flag, type GivenOptions, readValue } from "./flags.js";
 import { nodeName } from "./identity.js";
 import type { LogLevel, ValueParser } from "./option-values.js";
@@ -22,6 +23,7 @@ export interface DaemonOptions extends StoreOptions {
   /** Where the leases are kept that are known, for a start while the store is away. */
   readonly leaseCache: string;
   readonly ipMasq: boolean;
+  readonly ipForward: ForwardAcceptance;
   readonly deviceName: string;
   readonly nodeName: string;
   readonly statusSocket: string;
@@ -58,6 +60,11 @@ const FLAGS = {
     help: "where to keep the known leases, for a start while the store is away (default: /var/lib/hopsack/known-leases.json, or beside a --subnet-file of another folder)",
   },
   ipMasq: { name: "ip-masq", value: null, help: "masquerade what leaves the overlay network" },
+  ipForward: {
+    name: "ip-forward",
+    value: null,
+    help: "switch forwarding of IP packets on, and accept the overlay's where iptables-nft (Docker) drops what is forwarded (default: as far as nft is installed; false: leave both alone)",
+  },
   device: { name: "device", value: "NAME", help: "name of the TUN device (default: flannel0)" },
   nodeName: { name: "node-name", value: "NAME", help: "name of this host in its lease (default: the host name)" },
   statusSocket: {
@@ -173,6 +180,7 @@ function readOptions(given: GivenOptions, env: NodeJS.ProcessEnv): DaemonOptions
     subnetFile,
     leaseCache: read(FLAGS.leaseCache, values.path) ?? defaultLeaseCache(subnetFile),
     ipMasq: isOn(FLAGS.ipMasq),
+    ipForward: forwardAcceptance(read(FLAGS.ipForward, values.truth)),
     deviceName: read(FLAGS.device, values.deviceName) ?? "flannel0",
     nodeName: nodeName(read(FLAGS.nodeName, values.hostName)),
     statusSocket: read(FLAGS.statusSocket, values.socketPath) ?? "/run/hopsack/hopsackd.sock",
@@ -191,6 +199,12 @@ function readOptions(given: GivenOptions, env: NodeJS.ProcessEnv): DaemonOptions
     checkInnerSource: !isOn(FLAGS.allowAnyInnerSource),
     logLevel: read(FLAGS.logLevel, values.logLevel) ?? "info",
   };
+}
+
+/** Who does not ask is not stopped by a missing nft. */
+function forwardAcceptance(asked: boolean | null): ForwardAcceptance {
+  if (asked === null) return "if-possible";
+  return asked ? "required" : "off";
 }
 
 /** Several daemons on one machine have a subnet file each, and so a cache each. */

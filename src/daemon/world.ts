@@ -22,6 +22,8 @@ export interface World {
   createBackend(input: BackendInput): Backend;
   /** @throws NO_TUN, DEVICE_BUSY, NOT_PERMITTED, PORT_TAKEN */
   openPump(options: PumpOptions): RunningPump;
+  /** Switches forwarding of IP packets on; the settings that it changed: `net.ipv4.ip_forward`. @throws NOT_PERMITTED */
+  enableForwarding(hasIpv6: boolean): string[];
   /** Settings of this host that keep packets from flowing now, each a sentence with its cure. */
   hostWarnings(hasIpv6: boolean): string[];
 }

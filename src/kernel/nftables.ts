@@ -1,15 +1,18 @@
 // Masquerading (--ip-masq) in one nftables table of our own, applied by `nft -f -` in one transaction. The rules are those
-// of flannel's iptables mode. Accepting forwarded packets is not our business: a firewall that drops them has its reasons,
-// and an accept in a table of ours could not overrule it anyway.
-import { execFile } from "node:child_process";
+// of flannel's iptables mode. Accepting forwarded packets is not done here: an accept in a table of ours could not overrule
+// the drop of another one (forward-rules.ts).
 import { isDeepStrictEqual } from "node:util";
-import { errnoOf, HopsackError, messageOf } from "../errors.js";
+import { HopsackError } from "../errors.js";
 import type { MasqueradePlan } from "../plan/plan.js";
+import { changeRules, listRules, type NftPurpose } from "./nft.js";
 
 /** Packets that kube-proxy and the portmap plugin have marked for masquerading are masqueraded by them. */
 const ALREADY_MARKED = "meta mark & 0x4000 == 0x4000";
-const NFT_LIMIT_MS = 10_000;
-const SYSTEM_FOLDERS = ":/usr/sbin:/sbin";
+const PURPOSE: NftPurpose = {
+  what: "the masquerade rules",
+  flag: "--ip-masq",
+  wayOut: "start without --ip-masq",
+};
 
 export class MasqueradeTable {
   readonly #name: string;
@@ -43,28 +46,29 @@ export class MasqueradeTable {
 
   /** @throws as set() */
   async remove(): Promise<void> {
-    if (this.#listing !== null) await runNft(["-f", "-"], removal(this.#name));
+    if (this.#listing !== null) await changeRules(removal(this.#name), PURPOSE);
     this.#listing = null;
     this.#planned = null;
   }
 
   async #apply(masquerades: readonly MasqueradePlan[]): Promise<void> {
-    await runNft(["-f", "-"], removal(this.#name) + masqueradeRules(this.#name, masquerades));
+    await changeRules(removal(this.#name) + masqueradeRules(this.#name, masquerades), PURPOSE);
     this.#listing = (await this.#list()) ?? "";
   }
 
   /** The table of a run that was killed; where nft is not even installed there is none. */
   async #removeLeftover(): Promise<void> {
-    if (this.#listing !== null || (await this.#list()) !== null) await runNft(["-f", "-"], removal(this.#name));
+    if (this.#listing !== null || (await this.#list()) !== null) await changeRules(removal(this.#name), PURPOSE);
     this.#listing = null;
   }
 
   /** null when there is no such table, or no nft. */
   async #list(): Promise<string | null> {
     try {
-      return await runNft(["list", "table", "inet", this.#name], "");
-    } catch {
-      return null;
+      return await listRules(["table", "inet", this.#name], PURPOSE);
+    } catch (error) {
+      if (error instanceof HopsackError && error.code === "TOOL_MISSING") return null;
+      throw error;
     }
   }
 }
@@ -95,32 +99,4 @@ export function masqueradeRules(table: string, masquerades: readonly MasqueradeP
 /** Declared first, since deleting a table that is not there fails. */
 function removal(table: string): string {
   return `table inet ${table}\ndelete table inet ${table}\n`;
-}
-
-/** Resolves with stdout. @throws TOOL_MISSING, NOT_PERMITTED, KERNEL_REFUSED */
-function runNft(args: readonly string[], input: string): Promise<string> {
-  const env = { ...process.env, PATH: `${process.env.PATH ?? ""}${SYSTEM_FOLDERS}` };
-  return new Promise((resolve, reject) => {
-    const child = execFile("nft", args, { env, timeout: NFT_LIMIT_MS }, (error, stdout, stderr) => {
-      if (error === null) resolve(stdout);
-      else reject(nftFailure(error, stderr));
-    });
-    child.stdin?.on("error", () => {}); // nft ended without reading: its exit status tells
-    child.stdin?.end(input);
-  });
-}
-
-function nftFailure(cause: Error, stderr: string): HopsackError {
-  if (errnoOf(cause) === "ENOENT") {
-    const message =
-      "nft is not installed, and --ip-masq needs it; install the package nftables, or start without --ip-masq";
-    return new HopsackError("TOOL_MISSING", message, { cause });
-  }
-  const words = stderr.trim().split("\n")[0] || messageOf(cause);
-  if (words.includes("Operation not permitted")) {
-    const message = `nft may not change the masquerade rules (${words}); run as root, or with the capability CAP_NET_ADMIN`;
-    return new HopsackError("NOT_PERMITTED", message, { cause });
-  }
-  const message = `nft could not change the masquerade rules (${words}); check that this kernel has nf_tables with NAT, or start without --ip-masq`;
-  return new HopsackError("KERNEL_REFUSED", message, { cause });
 }

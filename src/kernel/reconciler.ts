@@ -9,6 +9,7 @@ import { type ActualState, type Diff, diffPlan, findLinks, type Marks } from "..
 import type { Plan } from "../plan/plan.js";
 import { type Concern, concernOf, isAboutTable, type Scope } from "./concerns.js";
 import { deviceAlias } from "./device-alias.js";
+import { FORWARD_TABLE, type ForwardAcceptance, ForwardRules } from "./forward-rules.js";
 import { MasqueradeTable, tableName } from "./nftables.js";
 import type { Rtnetlink } from "./rtnetlink.js";
 
@@ -29,7 +30,7 @@ const CHECK_INTERVAL_MS = 60_000;
 
 type KernelPlan = Omit<Plan, "pumpRoutes">;
 
-export type RepairKind = Change["kind"] | "masquerade";
+export type RepairKind = Change["kind"] | "masquerade" | "forward";
 
 export interface ReconcilerOptions {
   readonly rtnetlink: Pick<Rtnetlink, "links" | "addresses" | "routes" | "neighbors" | "fdb" | "apply">;
@@ -43,6 +44,8 @@ export interface ReconcilerOptions {
   readonly deviceName: string;
   /** Routes with our mark are ours only within these. */
   readonly networks: readonly Prefix[];
+  /** Whether packets from and to `networks` are accepted where a firewall drops what is forwarded. */
+  readonly forward: ForwardAcceptance;
   /** Something was put back (or something stale removed) in the background: `10.244.0.0/16 dev flannel0`, `… and 7 more`. */
   readonly onRepair: (kind: RepairKind, what: string) => void;
   /** A link was made, and is still down: the moment for settings that netlink does not know. */
@@ -65,6 +68,8 @@ export class Reconciler {
   readonly #options: ReconcilerOptions;
   readonly #marks: Marks;
   readonly #masquerade: MasqueradeTable;
+  readonly #forward: ForwardRules;
+  #isForwardSet = false;
   #plan: KernelPlan | null = null;
   readonly #monitors: NativeNetlinkMonitor[] = [];
   #interval: NodeJS.Timeout | undefined;
@@ -83,10 +88,11 @@ export class Reconciler {
   #work: Promise<unknown> = Promise.resolve();
 
   constructor(options: ReconcilerOptions) {
-    const { networks, deviceName } = options;
+    const { networks, deviceName, forward } = options;
     this.#options = options;
     this.#marks = { networks, alias: deviceAlias(deviceName) };
     this.#masquerade = new MasqueradeTable(deviceName);
+    this.#forward = new ForwardRules(deviceName, forward, networks);
     this.#scope = { ownIndexes: new Set(), linkNames: new Set(), linkIndexes: new Set(), networks };
   }
 
@@ -101,6 +107,8 @@ export class Reconciler {
       this.#watch();
       this.#converge(plan);
       await this.#masquerade.set(plan.masquerades);
+      if (!this.#isForwardSet) await this.#forward.set(); // from then on events lead to it
+      this.#isForwardSet = true;
     });
   }
 
@@ -112,6 +120,7 @@ export class Reconciler {
       try {
         this.#repair(this.#plan);
         if (await this.#masquerade.repair()) this.#options.onRepair("masquerade", "the masquerade rules");
+        if (await this.#forward.repair()) this.#options.onRepair("forward", "the forward rules");
       } catch (error) {
         this.#options.onFault(error);
       }
@@ -144,6 +153,7 @@ export class Reconciler {
       try {
         if (plan !== null) this.#takeBack(plan);
         await this.#masquerade.remove();
+        await this.#forward.remove();
       } catch (error) {
         this.#options.onFault(error);
       }
@@ -166,9 +176,10 @@ export class Reconciler {
       }),
     );
     this.#interval = setInterval(() => void this.check(), CHECK_INTERVAL_MS);
-    const table = tableName(deviceName);
+    const tables = [tableName(deviceName), FORWARD_TABLE];
     const onRules = (messages: readonly Uint8Array[]): void => {
-      if (messages.length === 0 || messages.some((message) => isAboutTable(message, table))) this.#notice(["plan"]);
+      const isOurs = messages.some((message) => tables.some((table) => isAboutTable(message, table)));
+      if (messages.length === 0 || isOurs) this.#notice(["plan"]);
     };
     try {
       this.#monitors.push(openMonitor([NFNLGRP_NFTABLES], onRules, NETLINK_NETFILTER));

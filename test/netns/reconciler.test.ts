@@ -58,6 +58,7 @@ function reconcile(t: Test, rtnetlink: Rtnetlink): Watched {
     openMonitor: (groups, onMessages, protocol) => new NetlinkMonitor(groups, onMessages, protocol),
     deviceName: "flannel0",
     networks: [prefix("10.55.0.0/16"), prefix("fd55::/48")],
+    forward: "off",
     onRepair: (kind: RepairKind, what) => repairs.push(`${kind} ${what}`),
     onLinkGone: (name) => gone.push(name),
     onFault: (error) => faults.push(error),

@@ -119,6 +119,7 @@ export class Trial {
       clock: { ...systemClock, random: () => 0 },
       checkPrivileges: () => this.#step("privileges", "check privileges"),
       hostWarnings: () => [],
+      enableForwarding: () => [],
       machineId: () => "",
       createBackend,
       openStore: async (_spec, { onConfigChange }) => {

@@ -1,5 +1,5 @@
 import t from "tap";
-import { checkNetAdmin, forwardingWarnings } from "../../../src/daemon/host.js";
+import { checkNetAdmin, enableForwarding, forwardingWarnings } from "../../../src/daemon/host.js";
 
 t.test("CAP_NET_ADMIN is looked for among the effective capabilities", async (t) => {
   checkNetAdmin("Name:\tnode\nCapPrm:\t0000000000000000\nCapEff:\t0000000000001000\nCapBnd:\t000001ffffffffff\n");
@@ -27,3 +27,23 @@ t.test(
     );
   },
 );
+
+t.test("forwarding is switched on where it is off, and links go on hearing router advertisements", async (t) => {
+  const settings = new Map([
+    ["net/ipv4/ip_forward", "0"],
+    ["net/ipv6/conf/all/forwarding", "0"],
+    ["net/ipv6/conf/eth0/accept_ra", "1"],
+    ["net/ipv6/conf/eth0.5/accept_ra", "0"],
+  ]);
+  const sysctls = {
+    read: (name: string) => settings.get(name) ?? null,
+    write: (name: string, value: string) => void settings.set(name, value),
+    ipv6Links: () => ["eth0", "eth0.5", "tunl0"],
+  };
+  t.same(enableForwarding(false, sysctls), ["net.ipv4.ip_forward"]);
+  t.equal(settings.get("net/ipv6/conf/all/forwarding"), "0", "IPv6 only where the network has it");
+  t.same(enableForwarding(true, sysctls), ["net.ipv6.conf.all.forwarding"]);
+  t.equal(settings.get("net/ipv6/conf/eth0/accept_ra"), "2");
+  t.equal(settings.get("net/ipv6/conf/eth0.5/accept_ra"), "0", "nor does a link begin to");
+  t.same(enableForwarding(true, sysctls), [], "what is on is left alone");
+});

@@ -35,6 +35,7 @@ t.test("without flags the daemon runs with flannel's defaults where flannel has 
     subnetFile: "/run/flannel/subnet.env",
     leaseCache: "/var/lib/hopsack/known-leases.json",
     ipMasq: false,
+    ipForward: "if-possible",
     deviceName: "flannel0",
     nodeName: hostname(),
     statusSocket: "/run/hopsack/hopsackd.sock",
@@ -71,6 +72,7 @@ const CASES: readonly [flag: string, value: string, option: Partial<DaemonOption
   ["subnet-file", "/tmp/subnet.env", { subnetFile: "/tmp/subnet.env", leaseCache: "/tmp/known-leases.json" }],
   ["lease-cache", "/tmp/leases.json", { leaseCache: "/tmp/leases.json" }],
   ["ip-masq", "true", { ipMasq: true }],
+  ["ip-forward", "true", { ipForward: "required" }],
   ["device", "hop0", { deviceName: "hop0" }],
   ["node-name", "host-a.lab", { nodeName: "host-a.lab" }],
   ["status-socket", "/tmp/h.sock", { statusSocket: "/tmp/h.sock" }],
@@ -101,6 +103,8 @@ t.test("a switch needs no value and can be switched off", async (t) => {
   t.equal(options(["--ip-masq", "--naive"]).ipMasq, true);
   t.equal(options(["-ip-masq"]).ipMasq, true);
   t.equal(options(["--ip-masq=false"]).ipMasq, false);
+  t.equal(options([]).ipForward, "if-possible");
+  t.equal(options(["--ip-forward=false"]).ipForward, "off");
   t.equal(options(["--ip-masq=false"], { HOPSACKD_IP_MASQ: "true" }).ipMasq, false);
 });
 

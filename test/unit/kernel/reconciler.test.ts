@@ -70,6 +70,7 @@ class Trial {
       deviceName: "flannel0",
       networks: [],
       onLinkMade: () => {},
+      forward: "off",
       onRepair: (kind, what) => this.repairs.push(`${kind} ${what}`),
       onLinkGone: () => {},
       onFault: (error) => this.faults.push(error),
