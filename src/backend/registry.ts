@@ -1,5 +1,6 @@
 // Makes the backend that the network configuration names. The only file that knows every mode.
 import { HopsackError } from "../errors.js";
+import { createAllocBackend } from "./alloc.js";
 import type { Backend, BackendInput } from "./backend.js";
 import { createHostGwBackend } from "./host-gw.js";
 import { createUdpBackend } from "./udp.js";
@@ -10,6 +11,7 @@ const BACKENDS: ReadonlyMap<string, (input: BackendInput) => Backend> = new Map(
   ["udp", createUdpBackend],
   ["vxlan", (input) => (input.vxlanEngine === "userspace" ? createUserspaceVxlanBackend : createVxlanBackend)(input)],
   ["host-gw", createHostGwBackend],
+  ["alloc", createAllocBackend],
 ]);
 
 /** @throws BAD_CONFIG for a mode that is not there, or whose options cannot be used */
