@@ -3,7 +3,7 @@
 import type { HeaderCheck } from "../addon.js";
 import type { Lease, LeaseAttrs } from "../lease/lease.js";
 import type { NetworkConfig } from "../lease/network-config.js";
-import type { Plan } from "../plan/plan.js";
+import type { Plan, ShellCommand } from "../plan/plan.js";
 import type { LinkReach } from "./direct-route.js";
 import type { HostIdentity } from "./vtep-mac.js";
 
@@ -43,12 +43,16 @@ export interface BackendInput {
   readonly reach: LinkReach;
   /** Which of the two carries VXLAN packets on this host. */
   readonly vxlanEngine: VxlanEngine;
+  /** What the startCommand of this backend printed; absent before it was run. */
+  readonly startOutput?: string;
 }
 
 export interface Backend {
   readonly type: string;
   /** Bytes this mode puts in front of an inner packet, outer IP header included. */
   readonly overheadBytes: number;
+  /** Must be run, and its output be in the input, before the own lease is published. */
+  readonly startCommand?: ShellCommand | null;
   /** What the own lease tells the others. */
   leaseAttrs(node: string): LeaseAttrs;
   /** null: the kernel carries the packets by itself. */

@@ -2,6 +2,7 @@
 import { HopsackError } from "../errors.js";
 import { createAllocBackend } from "./alloc.js";
 import type { Backend, BackendInput } from "./backend.js";
+import { createExtensionBackend } from "./extension.js";
 import { createHostGwBackend } from "./host-gw.js";
 import { createUdpBackend } from "./udp.js";
 import { createVxlanBackend } from "./vxlan.js";
@@ -12,6 +13,7 @@ const BACKENDS: ReadonlyMap<string, (input: BackendInput) => Backend> = new Map(
   ["vxlan", (input) => (input.vxlanEngine === "userspace" ? createUserspaceVxlanBackend : createVxlanBackend)(input)],
   ["host-gw", createHostGwBackend],
   ["alloc", createAllocBackend],
+  ["extension", createExtensionBackend],
 ]);
 
 /** @throws BAD_CONFIG for a mode that is not there, or whose options cannot be used */

@@ -1,5 +1,7 @@
 // The daemon from its first step to its last: what is made here is taken back here. Once it holds a lease, running-daemon.ts goes
 // on; status and metrics only read the state that is kept here.
+
+import { CommandRunner, LEAVING_LIMIT_MS } from "../kernel/commands.js";
 import { type Lease, type LeaseAttrs, subnetsOf } from "../lease/lease.js";
 import type { SubnetPair } from "../lease/subnet-allocator.js";
 import { readSubnetEnv } from "../lease/subnet-env.js";
@@ -24,6 +26,8 @@ import type { Kernel, PlanKeeper, World } from "./world.js";
 /** How long steps and loops may take to notice that it is over, and each step of taking back: less than a second in all. */
 const STUCK_LIMIT_MS = 200;
 const UNDO_STEP_LIMIT_MS = 600;
+/** An administrator's commands (extension mode) may take longer; where there are none, this step takes no time. */
+const COMMANDS_LIMIT_MS = LEAVING_LIMIT_MS + UNDO_STEP_LIMIT_MS;
 
 /**
  * Runs until `signal` aborts, then takes back what it made and resolves.
@@ -89,12 +93,13 @@ async function start(context: Context, signal: AbortSignal): Promise<RunningDaem
   const previous = outset.own ?? (await previousSubnets(options.subnetFile, log));
   const config = chosenConfig(outset.config, options.backendType);
   const mine = ownSubnets(outset.known, { publicIp: underlay.publicIp, node: state.node }, previous);
-  const forwarding = openForwarding(context, kernel, { config, underlay }, mine);
+  const forwarding = await openForwarding(context, kernel, { config, underlay }, mine);
   const request = { config, attrs: forwarding.leaseAttrs(), previous };
   const own = outset.own ?? (await storeTrouble.persist(signal, isRetryable, () => store.acquire(request)));
   if (outset.own !== null) bells.doubt.ring(); // whether it still is ours, the store has to say
   const daemon = new RunningDaemon({ ...context, store, storeTrouble, cache, forwarding, findUnderlay }, own);
   undo.push("lease", () => daemon.giveUpSubnet());
+  undo.push("commands", () => forwarding.endCommands(), COMMANDS_LIMIT_MS); // they end while the subnet is still ours
 
   await daemon.startForwarding(outset.known);
   state.readHostWarnings = () => world.hostWarnings(forwarding.setting.config.networkV6 !== null);
@@ -134,7 +139,12 @@ function ownSubnets(
 }
 
 /** Device and socket are opened before a lease is taken: where that fails, nobody else has noticed this host. */
-function openForwarding(context: Context, kernel: Kernel, setting: Setting, ownSubnets: readonly Prefix[]): Forwarding {
+async function openForwarding(
+  context: Context,
+  kernel: Kernel,
+  setting: Setting,
+  ownSubnets: readonly Prefix[],
+): Promise<Forwarding> {
   const { options, world, log, state, undo, bells } = context;
   const openPlanKeeper = (networks: readonly Prefix[]): PlanKeeper =>
     kernel.openReconciler({
@@ -154,9 +164,13 @@ function openForwarding(context: Context, kernel: Kernel, setting: Setting, ownS
         bells.changed.ring();
       },
     });
-  const forwarding = new Forwarding({ options, world, log, state, kernel, openPlanKeeper }, setting, ownSubnets);
+  const commands = new CommandRunner((error) => log.warn(failure(error), "command_failed"));
+  const parts = { options, world, log, state, kernel, commands, openPlanKeeper };
+  const forwarding = new Forwarding(parts, setting, ownSubnets);
   undo.push("kernel_plan", () => forwarding.closePlan());
   undo.push("packets", () => forwarding.closePump());
+  undo.push("commands", () => forwarding.endCommands(), COMMANDS_LIMIT_MS);
+  await forwarding.prepare();
   forwarding.open();
   return forwarding;
 }

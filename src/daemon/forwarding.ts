@@ -2,6 +2,7 @@
 // need them. Never tries again: daemon.ts does, by calling apply() once more.
 import { isDeepStrictEqual } from "node:util";
 import type { Backend, BackendInput, Underlay } from "../backend/backend.js";
+import type { CommandRunner } from "../kernel/commands.js";
 import type { Lease, LeaseAttrs } from "../lease/lease.js";
 import { type NetworkConfig, networksOf } from "../lease/network-config.js";
 import { type SubnetEnvValues, writeSubnetEnv } from "../lease/subnet-env.js";
@@ -22,6 +23,7 @@ export interface ForwardingParts {
   readonly log: Logger;
   readonly state: DaemonState;
   readonly kernel: Kernel;
+  readonly commands: CommandRunner;
   readonly openPlanKeeper: (networks: readonly Prefix[]) => PlanKeeper;
 }
 
@@ -41,7 +43,7 @@ export class Forwarding {
   #isStarted = false;
   #isForwardingOn = false;
   /** What is in force, to leave alone what did not change. */
-  #kernelPlan: Omit<Plan, "pumpRoutes"> | null = null;
+  #kernelPlan: Omit<Plan, "pumpRoutes" | "commands"> | null = null;
   #pumpRoutes: Plan["pumpRoutes"] | null = null;
   #subnetEnv: SubnetEnvValues | null = null;
   #conflicts: readonly string[] = [];
@@ -93,14 +95,24 @@ export class Forwarding {
     this.#backendInput = this.#inputOf(setting);
     this.#backend = this.#parts.world.createBackend(this.#backendInput);
     this.closePump();
+    await this.#parts.commands.close();
     this.#isForwardingOn = false;
     const networks = networksOf(setting.config);
     if (!isDeepStrictEqual(networks, networksOf(before.config))) {
       await this.#planKeeper.close();
       this.#planKeeper = this.#parts.openPlanKeeper(networks);
     }
+    await this.prepare();
     this.#showSetting();
     return true;
+  }
+
+  /** Runs what must be run before the own lease says anything. */
+  async prepare(): Promise<void> {
+    const { startCommand } = this.#backend;
+    if (startCommand === undefined || startCommand === null) return;
+    this.#backendInput = { ...this.#backendInput, startOutput: await this.#parts.commands.start(startCommand) };
+    this.#backend = this.#parts.world.createBackend(this.#backendInput);
   }
 
   /** Opens device and socket, so that a host on which that fails never takes a lease. */
@@ -132,7 +144,7 @@ export class Forwarding {
     this.#noteReach();
     const { peers, conflicts } = this.#chooserFor(own).choose(leases);
     this.#noteConflicts(conflicts);
-    const { pumpRoutes, ...kernelPlan } = this.#backend.plan(own, peers);
+    const { pumpRoutes, commands, ...kernelPlan } = this.#backend.plan(own, peers);
     const [link] = kernelPlan.links;
     const mtuBytes = link?.mtuBytes ?? this.#backendInput.underlay.mtuBytes;
 
@@ -151,10 +163,12 @@ export class Forwarding {
       this.#pumpRoutes = pumpRoutes;
     }
     this.#startPump();
+    const isCommandRun = commands !== undefined && (await this.#parts.commands.follow(commands));
+    this.#noteFailures();
     state.peers = peers;
     state.device = link === undefined ? null : { name: link.name, mtuBytes };
     await this.#writeSubnetEnv(own, mtuBytes);
-    return isKernelChanged || isTableChanged;
+    return isKernelChanged || isTableChanged || isCommandRun;
   }
 
   /** Routes of this host changed: the next apply() asks which peers are on our link. */
@@ -170,6 +184,11 @@ export class Forwarding {
   /** Takes back what the kernel was told. */
   closePlan(): Promise<void> {
     return this.#planKeeper.close();
+  }
+
+  /** Runs what the extension mode's hosts leave by; a second call does nothing. */
+  endCommands(): Promise<void> {
+    return this.#parts.commands.close();
   }
 
   /** Ends the packet threads; the device goes with them. */
@@ -262,6 +281,13 @@ export class Forwarding {
     await writeSubnetEnv(options.subnetFile, values);
     this.#subnetEnv = values;
     log.info({ path: options.subnetFile }, "subnet_file_written");
+  }
+
+  #noteFailures(): void {
+    const { commands, state } = this.#parts;
+    const named = commands.failures.slice(0, NAMED_CONFLICTS_LIMIT);
+    if (named.length === 0) state.warnings.delete("command");
+    else state.warnings.set("command", named.join("; "));
   }
 
   #noteConflicts(conflicts: readonly string[]): void {

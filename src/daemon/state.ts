@@ -7,7 +7,7 @@ import type { Lease, TimedLease } from "../lease/lease.js";
 export type Phase = "starting" | "waiting" | "ready" | "stopping";
 
 /** What a warning is about; a topic has one warning at a time. */
-export type WarningTopic = "store" | "lease" | "forwarding" | "conflict" | "underlay" | "config" | "cache";
+export type WarningTopic = "store" | "lease" | "forwarding" | "conflict" | "underlay" | "config" | "cache" | "command";
 
 export interface DaemonState {
   readonly version: string;

@@ -3,14 +3,16 @@ import { HopsackError } from "../errors.js";
 
 interface Step {
   readonly name: string;
+  /** Instead of the limit that the others have. */
+  readonly limitMs: number | null;
   run(): void | Promise<void>;
 }
 
 export class UndoStack {
   readonly #steps: Step[] = [];
 
-  push(name: string, run: () => void | Promise<void>): void {
-    this.#steps.push({ name, run });
+  push(name: string, run: () => void | Promise<void>, limitMs: number | null = null): void {
+    this.#steps.push({ name, limitMs, run });
   }
 
   /**
@@ -19,7 +21,7 @@ export class UndoStack {
   async run(limitMs: number, onFailure: (step: string, error: unknown) => void): Promise<void> {
     for (let step = this.#steps.pop(); step !== undefined; step = this.#steps.pop()) {
       try {
-        await within(limitMs, step);
+        await within(step.limitMs ?? limitMs, step);
       } catch (error) {
         onFailure(step.name, error);
       }

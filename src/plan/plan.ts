@@ -75,6 +75,30 @@ export interface MasqueradePlan {
   readonly subnet: string;
 }
 
+/** A line for /bin/sh, and what it is told. */
+export interface ShellCommand {
+  /** The configuration's key, for people: `SubnetAddCommand`. */
+  readonly name: string;
+  readonly line: string;
+  /** Beside the daemon's own. */
+  readonly environment: Readonly<Record<string, string>>;
+  /** Written to its standard input. */
+  readonly input: string;
+}
+
+/** What is run when something appears in the plan, and when it disappears; null: nothing. */
+export interface CommandPair {
+  readonly key: string;
+  readonly enter: ShellCommand | null;
+  readonly leave: ShellCommand | null;
+}
+
+export interface CommandPlan {
+  /** Enters before the peers do; leaves, when the mode ends, after them. */
+  readonly host: CommandPair;
+  readonly peers: readonly CommandPair[];
+}
+
 export interface Plan {
   readonly links: readonly LinkPlan[];
   readonly addresses: readonly AddressPlan[];
@@ -83,6 +107,8 @@ export interface Plan {
   readonly fdb: readonly FdbPlan[];
   readonly masquerades: readonly MasqueradePlan[];
   readonly pumpRoutes: readonly PumpRoute[];
+  /** Of the extension mode only. */
+  readonly commands?: CommandPlan;
 }
 
 /** The part that is made true by netlink. */
