@@ -6,6 +6,7 @@ import { usageSentence } from "../daemon/options.js";
 import { titleWithoutPassword } from "../daemon/store-options.js";
 import { packageVersion } from "../daemon/version.js";
 import { HopsackError } from "../errors.js";
+import { addCleanupCommand } from "./cleanup.js";
 import { addLabCommand } from "./lab.js";
 import { addLeasesCommand } from "./leases.js";
 import { errorText, exitStatus } from "./output.js";
@@ -37,6 +38,7 @@ async function run(argv: readonly string[]): Promise<void> {
     .exitOverride();
   addStatusCommand(program);
   addLeasesCommand(program);
+  addCleanupCommand(program);
   addLabCommand(program);
   if (argv.length === 0) return program.outputHelp();
   try {

@@ -29,13 +29,13 @@ export const host: World = {
 };
 
 /** @throws NOT_PERMITTED when the effective capabilities in the text of /proc/self/status lack CAP_NET_ADMIN */
-export function checkNetAdmin(processStatus: string): void {
+export function checkNetAdmin(
+  processStatus: string,
+  problem = "hopsackd may not create network devices and routes here",
+): void {
   const effective = BigInt(`0x${/^CapEff:\s*([0-9a-f]+)$/m.exec(processStatus)?.[1] ?? "0"}`);
   if (((effective >> CAP_NET_ADMIN) & 1n) === 1n) return;
-  throw new HopsackError(
-    "NOT_PERMITTED",
-    "hopsackd may not create network devices and routes here; run it as root or with the capability CAP_NET_ADMIN",
-  );
+  throw new HopsackError("NOT_PERMITTED", `${problem}; run it as root or with the capability CAP_NET_ADMIN`);
 }
 
 /** The kernel's settings by name: `net/ipv4/ip_forward`. */

@@ -12,21 +12,25 @@ import type { LogLevel, ValueParser } from "./option-values.js";
 import * as values from "./option-values.js";
 import { readStoreOptions, STORE_FLAGS, type StoreOptions } from "./store-options.js";
 
-export interface DaemonOptions extends StoreOptions {
+/** What tells the hopsackds of one host apart. */
+export interface Places {
+  readonly subnetFile: string;
+  /** Where the leases are kept that are known, for a start while the store is away. */
+  readonly leaseCache: string;
+  readonly deviceName: string;
+  readonly statusSocket: string;
+}
+
+export interface DaemonOptions extends StoreOptions, Places {
   readonly netConfigPath: string | null;
   /** Overrides the Backend.Type of the network configuration. */
   readonly backendType: string | null;
   /** Name or address of the underlay interface; null = the one of the default route. */
   readonly iface: string | null;
   readonly publicIp: string | null;
-  readonly subnetFile: string;
-  /** Where the leases are kept that are known, for a start while the store is away. */
-  readonly leaseCache: string;
   readonly ipMasq: boolean;
   readonly ipForward: ForwardAcceptance;
-  readonly deviceName: string;
   readonly nodeName: string;
-  readonly statusSocket: string;
   readonly keepLease: boolean;
   readonly leaseTtlSeconds: number;
   readonly renewMarginMinutes: number;
@@ -170,20 +174,16 @@ export function usageSentence({ message }: CommanderError): string {
 function readOptions(given: GivenOptions, env: NodeJS.ProcessEnv): DaemonOptions {
   const read = <T>(flag: Flag, parser: ValueParser<T>): T | null => readValue(flag, parser, given, env);
   const isOn = (flag: Flag): boolean => read(flag, values.truth) ?? false;
-  const subnetFile = read(FLAGS.subnetFile, values.path) ?? DEFAULT_SUBNET_FILE;
   return {
     ...readStoreOptions(given, env),
+    ...readPlaces(given, env),
     netConfigPath: read(FLAGS.netConfig, values.path),
     backendType: read(FLAGS.backend, values.anyText),
     iface: read(FLAGS.iface, values.anyText),
     publicIp: read(FLAGS.publicIp, values.hostAddress),
-    subnetFile,
-    leaseCache: read(FLAGS.leaseCache, values.path) ?? defaultLeaseCache(subnetFile),
     ipMasq: isOn(FLAGS.ipMasq),
     ipForward: forwardAcceptance(read(FLAGS.ipForward, values.truth)),
-    deviceName: read(FLAGS.device, values.deviceName) ?? "flannel0",
     nodeName: nodeName(read(FLAGS.nodeName, values.hostName)),
-    statusSocket: read(FLAGS.statusSocket, values.socketPath) ?? "/run/hopsack/hopsackd.sock",
     keepLease: isOn(FLAGS.keepLease),
     leaseTtlSeconds: read(FLAGS.leaseTtl, values.seconds) ?? 86_400,
     renewMarginMinutes: read(FLAGS.renewMargin, values.minutes) ?? 60,
@@ -198,6 +198,20 @@ function readOptions(given: GivenOptions, env: NodeJS.ProcessEnv): DaemonOptions
     },
     checkInnerSource: !isOn(FLAGS.allowAnyInnerSource),
     logLevel: read(FLAGS.logLevel, values.logLevel) ?? "info",
+  };
+}
+
+/** Those of readPlaces(), for other commands. */
+export const PLACE_FLAGS: readonly Flag[] = [FLAGS.device, FLAGS.subnetFile, FLAGS.leaseCache, FLAGS.statusSocket];
+
+/** @throws BAD_OPTION */
+export function readPlaces(given: GivenOptions, env: NodeJS.ProcessEnv): Places {
+  const subnetFile = readValue(FLAGS.subnetFile, values.path, given, env) ?? DEFAULT_SUBNET_FILE;
+  return {
+    subnetFile,
+    leaseCache: readValue(FLAGS.leaseCache, values.path, given, env) ?? defaultLeaseCache(subnetFile),
+    deviceName: readValue(FLAGS.device, values.deviceName, given, env) ?? "flannel0",
+    statusSocket: readValue(FLAGS.statusSocket, values.socketPath, given, env) ?? "/run/hopsack/hopsackd.sock",
   };
 }
 

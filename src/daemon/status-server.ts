@@ -74,7 +74,7 @@ function listen(server: Server, path: string): Promise<void> {
 }
 
 /** Whether a process listens on the socket; a file without one refuses the connection. */
-function isAnswering(path: string): Promise<boolean> {
+export function isAnswering(path: string): Promise<boolean> {
   return new Promise((resolve, reject) => {
     const socket = connect(path);
     const end = (settle: () => void): void => {
