@@ -13,6 +13,7 @@ const INPUT: BackendInput = {
   ipMasq: false,
   identity: { machineId: "", nodeName: "h1" },
   reach: NO_REACH,
+  vxlanEngine: "kernel",
 };
 
 t.test("plans nothing, whoever the peers are", async (t) => {

@@ -24,6 +24,7 @@ function input(backend: object, changes: Partial<BackendInput> = {}, network: ob
     ipMasq: false,
     identity: { machineId: "", nodeName: "h1" },
     reach: NO_REACH,
+    vxlanEngine: "kernel",
     ...changes,
   };
 }
