@@ -1,0 +1,99 @@
+// The modes as data: how each is asked for, and what it adds to a host, in the words of iproute2.
+import type { Member, Mode, Traces } from "./mode-matrix.js";
+
+const NO_TRACES: Traces = { links: [], addresses: [], routes: [], neighbours: [], fdb: [] };
+const PUMP_LINK = "<POINTOPOINT,MULTICAST,NOARP,UP,LOWER_UP>";
+const USERSPACE = ["--vxlan-engine", "userspace"];
+
+const subnet = ({ number }: Member): string => `10.244.${number}.0/24`;
+const base = ({ number }: Member): string => `10.244.${number}.0`;
+
+/** A TUN device with one route of the whole network into it. */
+function pump(device: string, mtuBytes: number, own: Member): Traces {
+  return {
+    ...NO_TRACES,
+    links: [`${device}: ${PUMP_LINK} mtu ${mtuBytes}`],
+    addresses: [`${device} inet ${base(own)}/32`],
+    routes: [`10.244.0.0/16 dev ${device} proto 85 scope link`],
+  };
+}
+
+/** The kernel's device, with a route, a neighbour and a forwarding entry to each peer behind it. */
+function vxlan(own: Member, peers: readonly Member[], macOf: (peer: Member) => string): Traces {
+  return {
+    links: ["flannel.1: <BROADCAST,MULTICAST,UP,LOWER_UP> mtu 1450"],
+    addresses: [`flannel.1 inet ${base(own)}/32`],
+    routes: peers.map((peer) => `${subnet(peer)} via ${base(peer)} dev flannel.1 proto 85 onlink`),
+    neighbours: peers.map((peer) => `${base(peer)} dev flannel.1 lladdr ${macOf(peer)} PERMANENT`),
+    fdb: peers.map((peer) => `${macOf(peer)} dev flannel.1 dst ${peer.address} self permanent`),
+  };
+}
+
+const byGateway = (peer: Member): string => `${subnet(peer)} via ${peer.address} dev eth0 proto 85`;
+const isOnLink = (own: Member, peer: Member): boolean => linkOf(own) === linkOf(peer);
+const linkOf = ({ address }: Member): string => address.slice(0, address.lastIndexOf("."));
+
+const COMMON = { flags: () => [], isOneLink: false, isKernels: true, isRouted: false } as const;
+
+export const UDP: Mode = {
+  ...COMMON,
+  name: "udp",
+  backend: { Type: "udp" },
+  mtuBytes: 1472,
+  isKernels: false,
+  traces: (own) => pump("flannel0", 1472, own),
+};
+
+export const VXLAN: Mode = {
+  ...COMMON,
+  name: "vxlan, kernel engine",
+  backend: { Type: "vxlan" },
+  mtuBytes: 1450,
+  traces: vxlan,
+};
+
+export const VXLAN_USERSPACE: Mode = {
+  ...VXLAN,
+  name: "vxlan, userspace engine",
+  flags: () => USERSPACE,
+  isKernels: false,
+  traces: (own) => pump("flannel.1", 1450, own),
+};
+
+/** Only b has the kernel's engine: streams go between the engines, and within user space. */
+export const VXLAN_MIXED: Mode = {
+  ...VXLAN,
+  name: "vxlan, hosts with the userspace engine among hosts with the kernel's",
+  flags: ({ name }) => (name === "b" ? [] : USERSPACE),
+  isKernels: false,
+  traces: (own, peers, macOf) => (own.name === "b" ? vxlan(own, peers, macOf) : pump("flannel.1", 1450, own)),
+};
+
+export const DIRECT_ROUTING: Mode = {
+  ...VXLAN,
+  name: "vxlan with DirectRouting",
+  backend: { Type: "vxlan", DirectRouting: true },
+  traces: (own, peers, macOf) => {
+    const [direct, far] = [peers.filter((peer) => isOnLink(own, peer)), peers.filter((peer) => !isOnLink(own, peer))];
+    const tunnelled = vxlan(own, far, macOf);
+    return { ...tunnelled, routes: [...direct.map(byGateway), ...tunnelled.routes] };
+  },
+};
+
+export const HOST_GW: Mode = {
+  ...COMMON,
+  name: "host-gw",
+  backend: { Type: "host-gw" },
+  mtuBytes: 1500,
+  isOneLink: true,
+  traces: (_own, peers) => ({ ...NO_TRACES, routes: peers.map(byGateway) }),
+};
+
+export const ALLOC: Mode = {
+  ...COMMON,
+  name: "alloc",
+  backend: { Type: "alloc" },
+  mtuBytes: 1500,
+  isRouted: true,
+  traces: () => NO_TRACES,
+};

@@ -1,0 +1,47 @@
+// Packets between two namespaces, and what became of them.
+import { execFileSync, spawn, spawnSync } from "node:child_process";
+import type { Host } from "./hopsackd.js";
+import { until } from "./netns.js";
+
+const STREAM_LIMIT_MS = 20_000;
+const PORT = 7000;
+const RECEIVER = `const hash = require("crypto").createHash("sha256");
+const server = require("net").createServer((from) => from.on("data", (bytes) => hash.update(bytes)).on("end", () => {
+  console.log(hash.digest("hex"));
+  from.destroy();
+  server.close();
+}));
+server.listen(${PORT}, () => console.log("listening"));`;
+
+/** What ping says of one packet, on both of its outputs. */
+export function ping(from: Host, to: string, ...flags: readonly string[]): string {
+  const argv = ["netns", "exec", from.name, "ping", "-c1", "-W1", ...flags, to];
+  const { stdout, stderr } = spawnSync("ip", argv, { encoding: "utf8" });
+  return stdout + stderr;
+}
+
+/** Whether one packet was answered. */
+export function pings(from: Host, to: string, ...flags: readonly string[]): boolean {
+  return ping(from, to, ...flags).includes(" 0% packet loss");
+}
+
+/** Sends all bytes in one TCP stream; the sha256 of what arrived, in hexadecimal. */
+export async function received(from: Host, to: Host, address: string, bytes: Buffer): Promise<string> {
+  const env = { PATH: process.env.PATH };
+  const inside = (host: Host, script: string): [string, string[]] => [
+    "ip",
+    ["netns", "exec", host.name, process.execPath, "-e", script],
+  ];
+  const receiver = spawn(...inside(to, RECEIVER), { env });
+  let said = "";
+  receiver.stdout.on("data", (chunk) => (said += chunk));
+  try {
+    await until("the receiver listens", () => said.includes("listening"));
+    const send = `process.stdin.pipe(require("net").connect(${PORT}, "${address}"))`;
+    execFileSync(...inside(from, send), { env, input: bytes, timeout: STREAM_LIMIT_MS });
+    await until("the receiver has everything", () => said.trim().includes("\n"), STREAM_LIMIT_MS);
+  } finally {
+    receiver.kill();
+  }
+  return said.split("\n")[1] ?? "";
+}
