@@ -9,7 +9,7 @@ import { type LabStatus, labDown, labNotFound, labStatuses, labUp } from "../lab
 import { type LabReport, labNames } from "../lab/lab-folder.js";
 import { missingCapabilities, requirePermission } from "../lab/permission.js";
 import { netnsNames } from "../lab/process-record.js";
-import { type LabSpec, memberNetns } from "../lab/topology.js";
+import { backendOf, type LabSpec, memberNetns } from "../lab/topology.js";
 import { runDemo, runDemoUnprivileged } from "./lab-demo.js";
 import { type Paint, paintFor, tableLines } from "./output.js";
 
@@ -48,7 +48,11 @@ function addUp(lab: Command): void {
     .description("build a lab, and return when every pod reaches every other")
     .option("--hosts <count>", "hosts", wholeNumber, 2)
     .option("--pods <count>", "pods per host", wholeNumber, 1)
-    .option("--backend <type>", "how the hosts reach each other: udp, vxlan or host-gw", "udp")
+    .option(
+      "--backend <type>",
+      "how the hosts reach each other: udp, vxlan, host-gw, alloc or extension, or a Backend as JSON",
+      "udp",
+    )
     .option("--name <name>", "name of the lab", DEFAULT_NAME)
     .option("--ipv6", "give the overlay an IPv6 part too")
     .addOption(new Option("--store <kind>", "where the leases live (default: file)").choices(["file", "etcd"]))
@@ -179,12 +183,14 @@ function statusText(statuses: readonly LabStatus[], paint: Paint): string {
   if (statuses.length === 0) return "no lab is up; build one with: hopsack lab up\n";
   const blocks = statuses.map(({ name, state, runningDaemons, runningEtcd }) => {
     const report = state?.report ?? null;
-    if (report === null) return `${paint.yellow(name)}: not complete; remove it with: hopsack lab down --name ${name}`;
+    if (state === null || report === null)
+      return `${paint.yellow(name)}: not complete; remove it with: hopsack lab down --name ${name}`;
     const stateOf = (host: string) => (runningDaemons.includes(host) ? "running" : paint.red("not running"));
     const members = report.etcd?.length ?? 0;
     const run = `${runningEtcd.length} of ${members} etcd members run`;
     const etcd = members === 0 ? "" : `, ${runningEtcd.length === members ? run : paint.red(run)}`;
-    return [`${paint.bold(name)}: ${state?.spec.backend} mode${etcd}`, ...hostTable(report.hosts, stateOf)].join("\n");
+    const mode = backendOf(state.spec).Type;
+    return [`${paint.bold(name)}: ${mode} mode${etcd}`, ...hostTable(report.hosts, stateOf)].join("\n");
   });
   return `${blocks.join("\n\n")}\n`;
 }

@@ -17,7 +17,7 @@ import {
   removeLabFolder,
   writeLabState,
 } from "./lab-folder.js";
-import { buildHosts, connectPods } from "./network.js";
+import { buildHosts, connectPods, routeSubnets } from "./network.js";
 import { requirePermission } from "./permission.js";
 import {
   endProcesses,
@@ -30,6 +30,7 @@ import {
 } from "./process-record.js";
 import { pingAllPairs } from "./reachability.js";
 import {
+  backendOf,
   type HostPlan,
   isNetnsOfLab,
   type LabSpec,
@@ -98,6 +99,7 @@ async function build(topology: Topology, first: LabState, entry: string, options
   const running = await startDaemons(topology, state, entry, [], signal);
   progress("connecting the pods");
   await mapBounded(running, HOSTS_AT_ONCE, signal, ({ plan, subnet }, either) => connectPods(plan, subnet, either));
+  if (backendOf(spec).Type === "alloc") await routeSubnets(running, signal);
   const report = reportOf(topology, running);
   progress("pinging from every pod to every other");
   await requireReachable(topology, running, options.reachLimitMs ?? REACH_LIMIT_MS, signal);
@@ -165,7 +167,7 @@ function daemonsOf(running: readonly RunningHost[]): Record<string, ProcessRecor
 
 function networkConfig({ spec }: Topology): string {
   const v6 = spec.hasIpv6 ? { EnableIPv6: true, IPv6Network: NETWORK_V6 } : {};
-  return `${JSON.stringify({ Network: NETWORK, ...v6, Backend: { Type: spec.backend } }, null, 2)}\n`;
+  return `${JSON.stringify({ Network: NETWORK, ...v6, Backend: backendOf(spec) }, null, 2)}\n`;
 }
 
 function reportOf({ spec, etcd, bridgeNetns }: Topology, running: readonly RunningHost[]): LabReport {

@@ -88,3 +88,17 @@ function addressLines(link: string, v4: string, v6: string | undefined): string[
   const lines = [`address add ${v4} brd + dev ${link}`];
   return v6 === undefined ? lines : [...lines, `address add ${v6} dev ${link} nodad`];
 }
+
+/** In alloc mode somebody else has to carry the packets: here static routes on every host do. */
+export async function routeSubnets(
+  hosts: readonly { readonly plan: HostPlan; readonly subnet: HostSubnet }[],
+  signal: AbortSignal,
+): Promise<void> {
+  await mapBounded(hosts, AT_ONCE, signal, ({ plan }, either) => {
+    const peers = hosts.filter((peer) => peer.plan !== plan);
+    const lines = peers.map(
+      ({ plan: { underlay }, subnet }) => `route add ${subnet.v4.subnet} via ${underlay} proto static`,
+    );
+    return ipBatch(plan.netns, lines, either);
+  });
+}

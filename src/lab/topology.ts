@@ -13,6 +13,13 @@ export const LABS_FOLDER = "/run/hopsack/labs";
 export const NETWORK = "10.244.0.0/16";
 export const NETWORK_V6 = "fd00:10:244::/48";
 const NAME_PATTERN = /^[a-z0-9](?:[a-z0-9-]{0,18}[a-z0-9])?$/;
+/** What a lab in extension mode runs when it is given no commands: host-gw's routes, as flannel's documentation shows it. */
+const EXTENSION_COMMANDS = {
+  SubnetAddCommand: 'ip route replace "$SUBNET" via "$PUBLIC_IP"',
+  SubnetRemoveCommand: 'ip route del "$SUBNET" via "$PUBLIC_IP"',
+};
+/** Modes whose road between lab hosts is made of IPv4 routes. */
+const IPV4_ROUTED = ["alloc", "extension"];
 const MAX_HOSTS = 100;
 const MAX_PODS_PER_HOST = 50;
 /** Every pod pings every other, so the work grows with the square. */
@@ -28,6 +35,7 @@ export interface LabSpec {
   readonly name: string;
   readonly hosts: number;
   readonly podsPerHost: number;
+  /** A mode, `vxlan`, or a whole Backend of the network configuration: `{"Type": "vxlan", "DirectRouting": true}`. */
   readonly backend: string;
   readonly hasIpv6: boolean;
   /** Members of the etcd that holds the leases; 0 = a folder holds them (default). */
@@ -89,6 +97,26 @@ export function planTopology(spec: LabSpec): Topology {
   return { spec, folder, storeFolder: `${folder}/store`, bridgeNetns: `${netnsPrefix(spec.name)}net`, etcd, hosts };
 }
 
+/** The Backend of the lab's network configuration. @throws BAD_OPTION */
+export function backendOf({ backend }: Pick<LabSpec, "backend">): { readonly Type: string } {
+  if (!backend.trimStart().startsWith("{")) {
+    return { Type: backend, ...(backend === "extension" && EXTENSION_COMMANDS) };
+  }
+  const given = jsonObject(backend);
+  const type = given?.Type;
+  if (typeof type === "string" && type !== "") return { ...given, Type: type };
+  const example = '{"Type": "vxlan", "DirectRouting": true}';
+  throw new HopsackError("BAD_OPTION", `--backend ${backend} is no Backend; write a mode, or JSON like ${example}`);
+}
+
+function jsonObject(text: string): Readonly<Record<string, unknown>> | null {
+  try {
+    return { ...JSON.parse(text) };
+  } catch {
+    return null;
+  }
+}
+
 /** The lab's folder. @throws BAD_OPTION for a name that cannot be part of a namespace's name */
 export function labFolder(name: string): string {
   if (!NAME_PATTERN.test(name)) {
@@ -147,7 +175,7 @@ function planEtcdMember(labFolderPath: string, index: number): EtcdMemberPlan {
   };
 }
 
-function checkSpec({ hosts, podsPerHost, backend, etcdMembers = 0 }: LabSpec): void {
+function checkSpec({ hosts, podsPerHost, backend, hasIpv6, etcdMembers = 0 }: LabSpec): void {
   checkCount("--hosts", hosts, MAX_HOSTS);
   checkCount("--pods", podsPerHost, MAX_PODS_PER_HOST);
   if (hosts * podsPerHost > MAX_PODS) {
@@ -158,6 +186,11 @@ function checkSpec({ hosts, podsPerHost, backend, etcdMembers = 0 }: LabSpec): v
     throw new HopsackError("BAD_OPTION", `--etcd-members ${etcdMembers} is not accepted; give 1 or 3`);
   }
   if (backend === "") throw new HopsackError("BAD_OPTION", '--backend "" names no backend; use udp, vxlan or host-gw');
+  const { Type } = backendOf({ backend });
+  if (hasIpv6 && IPV4_ROUTED.includes(Type)) {
+    const problem = `--ipv6 does not go with --backend ${Type}: the hosts of a lab have IPv4 addresses only to route by`;
+    throw new HopsackError("BAD_OPTION", `${problem}; leave it away, or use udp or vxlan`);
+  }
 }
 
 function checkCount(option: string, count: number, most: number): void {

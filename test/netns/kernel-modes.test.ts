@@ -43,7 +43,10 @@ inOwnNamespace(t, import.meta.url, () => {
   }
   for (const [backend, mtu] of [
     ["vxlan", 1450],
+    ['{"Type": "vxlan", "DirectRouting": true}', 1450],
     ["host-gw", 1500],
+    ["alloc", 1500],
+    ["extension", 1500],
   ] as const) {
     t.test(`${backend}: pods get an MTU of ${mtu}, packets of that size pass whole, streams both ways`, async (t) => {
       const [h1, h2] = labUp(t, "--backend", backend);

@@ -1,7 +1,14 @@
 // Names, addresses and limits of a lab.
 import fc from "fast-check";
 import t from "tap";
-import { isNetnsOfLab, type LabSpec, labFolder, memberNetns, planTopology } from "../../../src/lab/topology.js";
+import {
+  backendOf,
+  isNetnsOfLab,
+  type LabSpec,
+  labFolder,
+  memberNetns,
+  planTopology,
+} from "../../../src/lab/topology.js";
 
 const SPEC: LabSpec = { name: "lab", hosts: 2, podsPerHost: 1, backend: "udp", hasIpv6: false, daemonArgs: [] };
 
@@ -42,12 +49,24 @@ t.test("counts outside the limits are refused with option and value", async (t) 
     [{ podsPerHost: 1.5 }, /^--pods 1\.5 /],
     [{ hosts: 100, podsPerHost: 3 }, /makes 300 pods; a lab has at most 256$/],
     [{ backend: "" }, /^--backend "" /],
+    [{ backend: "{}" }, /^--backend \{\} is no Backend; write a mode, or JSON like/],
+    [{ backend: '{"Type": 1}' }, /^--backend \{"Type": 1\} is no Backend/],
+    [{ backend: "{" }, /^--backend \{ is no Backend/],
+    [{ backend: "alloc", hasIpv6: true }, /^--ipv6 does not go with --backend alloc: /],
+    [{ backend: '{"Type": "extension"}', hasIpv6: true }, /^--ipv6 does not go with --backend extension: /],
     [{ etcdMembers: 2 }, /^--etcd-members 2 is not accepted; give 1 or 3$/],
     [{ etcdMembers: 5 }, /^--etcd-members 5 /],
   ];
   for (const [change, message] of cases) {
     t.throws(() => planTopology({ ...SPEC, ...change }), { code: "BAD_OPTION", message });
   }
+});
+
+t.test("a backend is a mode's name, or its JSON as it is; a bare extension gets host-gw's commands", async (t) => {
+  t.strictSame(backendOf({ backend: "vxlan" }), { Type: "vxlan" });
+  const json = '{"Type": "vxlan", "DirectRouting": true}';
+  t.strictSame(backendOf({ backend: json }), { Type: "vxlan", DirectRouting: true });
+  t.match(backendOf({ backend: "extension" }), { SubnetAddCommand: 'ip route replace "$SUBNET" via "$PUBLIC_IP"' });
 });
 
 t.test("a name that could not be part of a namespace's name or a path is refused", async (t) => {
