@@ -2,6 +2,7 @@
 #pragma once
 
 #include "pump/counters.h"
+#include "pump/token_bucket.h"
 #include "wire/icmp.h"
 
 namespace hopsack {
@@ -19,13 +20,10 @@ class IcmpResponder {
   void Answer(IcmpError error, const IpPacket& packet, uint16_t mtu = 0);
 
  private:
-  bool TakeToken();
-
   int tun_fd_;
   bool vnet_header_;
   CounterBlock& counters_;
-  uint64_t last_refill_ms_ = 0;
-  uint32_t tokens_ = kBurst;
+  TokenBucket bucket_{kErrorsPerSecond, kBurst};
 };
 
 }  // namespace hopsack
