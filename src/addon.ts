@@ -19,7 +19,7 @@ export interface OffloadSwitches {
 }
 
 /** A few bytes of a datagram (its UDP payload), at most eight. */
-interface HeaderField {
+export interface HeaderField {
   readonly offset: number;
   readonly value: Uint8Array;
   /** As long as `value`: the bits that count. */
@@ -56,6 +56,10 @@ interface NativePumpOptions {
   readonly naive: boolean;
   /** Drop packets whose inner source does not belong to the sending peer's subnet. */
   readonly checkInnerSource: boolean;
+  /** Datagrams of known hosts that are not carried but go up: all fields of one of these hold. */
+  readonly punts: readonly (readonly HeaderField[])[];
+  /** Gets them, at most 256 bytes each and 200 a second; what it returns goes back to the sender, at `bindPort`. */
+  readonly onPunt: (datagram: Uint8Array) => Uint8Array | null;
   /** One word for each of `counterNames`, over a SharedArrayBuffer; written by the pump's threads, read with Atomics. */
   readonly counters: BigUint64Array;
 }

@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 
 #include <stdexcept>
+#include <utility>
 
 #include "addon/errors.h"
 #include "pump/pump.h"
@@ -78,6 +79,19 @@ ExpectedHeader ParseExpectedHeader(Napi::Object options) {
   return header;
 }
 
+std::vector<PuntPattern> ParsePunts(Napi::Object options) {
+  std::vector<PuntPattern> patterns;
+  const auto list = options.Get("punts").As<Napi::Array>();
+  for (uint32_t i = 0; i < list.Length(); i++) {
+    const auto fields = list.Get(i).As<Napi::Array>();
+    PuntPattern& pattern = patterns.emplace_back();
+    for (uint32_t k = 0; k < fields.Length(); k++) {
+      pattern.fields.push_back(ParseField(fields.Get(k).As<Napi::Object>()));
+    }
+  }
+  return patterns;
+}
+
 OffloadFlags ParseOffloads(Napi::Object offloads) {
   const auto flag = [&](const char* name) { return offloads.Get(name).ToBoolean().Value(); };
   return {flag("tso"), flag("uso"), flag("udpGso"), flag("udpGro"), flag("tunGro")};
@@ -111,6 +125,8 @@ class PumpWrap : public Napi::ObjectWrap<PumpWrap> {
         ParseOffloads(options.Get("offloads").As<Napi::Object>()),
         options.Get("naive").ToBoolean(),
         options.Get("checkInnerSource").ToBoolean(),
+        ParsePunts(options),
+        [this] { wake_.NonBlockingCall(); },
         counters.Data(),
     };
     try {
@@ -118,16 +134,38 @@ class PumpWrap : public Napi::ObjectWrap<PumpWrap> {
     } catch (const SystemError& error) {
       throw ToJavaScript(info.Env(), error);
     }
+    // One call waits at most, since each takes everything that there is. It keeps no process from ending.
+    wake_ = Wake::New(info.Env(), options.Get("onPunt").As<Napi::Function>(), "Pump", 1, 1, this);
+    wake_.Unref(info.Env());
     // The threads must end before the environment does: a worker that is terminated, a process that runs out of work.
     napi_add_env_cleanup_hook(info.Env(), StopAtCleanup, this);
   }
 
   ~PumpWrap() override {
-    if (pump_ != nullptr) napi_remove_env_cleanup_hook(Env(), StopAtCleanup, this);
+    if (pump_ == nullptr) return;
+    napi_remove_env_cleanup_hook(Env(), StopAtCleanup, this);
+    StopAll();
   }
 
  private:
-  static void StopAtCleanup(void* self) { static_cast<PumpWrap*>(self)->pump_->Stop(); }
+  /** On JavaScript's thread. `env` is null when the queue dies with a call in it. */
+  static void AnswerPunts(Napi::Env env, Napi::Function on_punt, PumpWrap* self, std::nullptr_t*) {
+    if (static_cast<napi_env>(env) == nullptr) return;
+    Punt punt;
+    while (self->pump_->PopPunt(&punt)) {
+      const Napi::Value answer = on_punt.Call({Napi::Buffer<uint8_t>::Copy(env, punt.bytes.data(), punt.size)});
+      if (!answer.IsNull()) self->pump_->Answer(punt, ViewBytes(answer));
+    }
+  }
+  using Wake = Napi::TypedThreadSafeFunction<PumpWrap, std::nullptr_t, AnswerPunts>;
+
+  static void StopAtCleanup(void* self) { static_cast<PumpWrap*>(self)->StopAll(); }
+
+  /** The threads first: they use wake_. */
+  void StopAll() {
+    pump_->Stop();
+    if (!std::exchange(is_stopped_, true)) wake_.Abort();
+  }
 
   Napi::Value TunName(const Napi::CallbackInfo& info) { return Napi::String::New(info.Env(), pump_->tun_name()); }
   Napi::Value TunIfIndex(const Napi::CallbackInfo& info) {
@@ -149,9 +187,11 @@ class PumpWrap : public Napi::ObjectWrap<PumpWrap> {
       throw ToJavaScript(info.Env(), error);
     }
   }
-  void Stop(const Napi::CallbackInfo&) { pump_->Stop(); }
+  void Stop(const Napi::CallbackInfo&) { StopAll(); }
 
   Napi::ObjectReference counters_;  // keeps the words alive while threads count
+  Wake wake_;
+  bool is_stopped_ = false;
   std::unique_ptr<Pump> pump_;
 };
 

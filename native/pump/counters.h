@@ -30,6 +30,8 @@ namespace hopsack {
   X(tun_tx_super_packets)   \
   X(icmp_sent)              \
   X(icmp_rate_limited)      \
+  X(punts)                  \
+  X(punt_answers)           \
   X(udp_gso_fallbacks)      \
   X(tun_gro_fallbacks)
 

@@ -114,6 +114,7 @@ Inbound::Receive Inbound::ReadControl(const msghdr& message, size_t bytes) {
 
 void Inbound::HandleDatagram(const Receive& receive, Bytes datagram) {
   counters_.Add(Counter::udp_rx_datagrams);
+  if (TakePunt(context_, *fib_, receive.sender, datagram, counters_)) return;
   IpPacket packet;
   const auto refused = CheckDatagram(context_, *fib_, receive.sender, datagram, &packet);
   if (refused.has_value()) return counters_.Drop(*refused);

@@ -94,8 +94,11 @@ bool NaiveLoop::UdpToTun() {
 void NaiveLoop::WritePacket(in_addr_t sender, Bytes datagram) {
   const Fib* fib = context_.fibs.Acquire(kOutboundReader);
   IpPacket packet;
-  const std::optional<DropReason> refused = CheckDatagram(context_, *fib, sender, datagram, &packet);
+  const bool is_punt = TakePunt(context_, *fib, sender, datagram, counters_);
+  std::optional<DropReason> refused;
+  if (!is_punt) refused = CheckDatagram(context_, *fib, sender, datagram, &packet);
   context_.fibs.Release(kOutboundReader);
+  if (is_punt) return;
   if (refused.has_value()) return counters_.Drop(*refused);
   writer_.Write(packet, SegmentPayload(packet, context_.inner_mtu_bytes));
 }

@@ -13,6 +13,8 @@ namespace hopsack {
 Pump::Pump(const PumpOptions& options)
     : shared_(options.counter_words),
       naive_(options.naive),
+      port_(options.local.sin_port),
+      wake_(options.wake),
       socket_(options.local),
       flow_sockets_(OpenFlowSockets(options.local, options.source_ports)),
       lanes_(Lanes()),
@@ -28,6 +30,7 @@ Pump::Pump(const PumpOptions& options)
                options.inner_mtu_bytes,
                options.expected_header,
                options.check_inner_source,
+               OpenPunts(options),
                fibs_,
                stop_,
                shared_} {}
@@ -37,6 +40,10 @@ std::vector<int> Pump::Lanes() const {
   std::vector<int> lanes;
   for (const UdpSocket& socket : flow_sockets_) lanes.push_back(socket.fd());
   return lanes;
+}
+
+PuntQueue* Pump::OpenPunts(const PumpOptions& options) {
+  return options.punts.empty() ? nullptr : &punts_.emplace(options.punts);
 }
 
 OffloadFlags Pump::ProbeOffloads(const PumpOptions& options) {
@@ -64,6 +71,7 @@ void Pump::Publish(std::unique_ptr<const Fib> fib) {
 void Pump::Start() {
   if (!threads_.empty() || stop_.signalled()) return;
   try {
+    if (punts_.has_value()) StartThread("hopsack-punt", [this] { WatchPunts(); });
     if (naive_) {
       StartThread("hopsack-naive", [loop = std::make_shared<NaiveLoop>(context_)] { loop->Run(); });
     } else {
@@ -79,6 +87,28 @@ void Pump::Start() {
 void Pump::StartThread(const char* name, std::function<void()> body) {
   threads_.push_back(hopsack::StartThread(std::move(body)));
   pthread_setname_np(threads_.back().native_handle(), name);
+}
+
+/** A thread of its own, since waking the control plane takes a lock, and the packet threads take none. */
+void Pump::WatchPunts() {
+  while (stop_.WaitFor(punts_->bell(), POLLIN)) {
+    eventfd_t rung = 0;
+    eventfd_read(punts_->bell(), &rung);
+    wake_();
+  }
+}
+
+void Pump::Answer(const Punt& punt, ConstBytes datagram) {
+  if (!socket_.has_value()) return;
+  const sockaddr_in to = {AF_INET, port_, {punt.sender}, {}};
+  const auto* address = reinterpret_cast<const sockaddr*>(&to);
+  CounterBlock counters;
+  if (sendto(socket_->fd(), datagram.data(), datagram.size(), MSG_DONTWAIT, address, sizeof to) >= 0) {
+    counters.Add(Counter::punt_answers);
+  } else {
+    counters.Drop(DropReason::send_refused);
+  }
+  counters.Publish(shared_);
 }
 
 void Pump::Stop() {

@@ -28,7 +28,9 @@ struct PumpOptions {
   OffloadFlags offloads;   // wanted
   bool naive;
   bool check_inner_source;
-  uint64_t* counter_words;  // kWordCount of them, valid until Stop has returned
+  std::vector<PuntPattern> punts;  // datagrams for the control plane; none: it is asked nothing
+  std::function<void()> wake;      // called when there may be some, on a thread of the pump's; must not block
+  uint64_t* counter_words;         // kWordCount of them, valid until Stop has returned
 };
 
 class Pump {
@@ -45,16 +47,24 @@ class Pump {
   void Publish(std::unique_ptr<const Fib> fib);
   /** @throws SystemError when there can be no more threads; the pump is then stopped */
   void Start();
+  /** The next datagram for the control plane; false when none waits. */
+  bool PopPunt(Punt* punt) { return punts_.has_value() && punts_->Pop(punt); }
+  /** Sends what the control plane has to say to the host that asked, on our own port. */
+  void Answer(const Punt& punt, ConstBytes datagram);
   /** Ends and joins the threads, then closes TUN and socket. May be called twice. */
   void Stop();
 
  private:
   std::vector<int> Lanes() const;
   OffloadFlags ProbeOffloads(const PumpOptions& options);
+  PuntQueue* OpenPunts(const PumpOptions& options);
+  void WatchPunts();
   void StartThread(const char* name, std::function<void()> body);
 
   SharedCounters shared_;
   bool naive_;
+  in_port_t port_;
+  std::function<void()> wake_;
   std::optional<UdpSocket> socket_;
   std::vector<UdpSocket> flow_sockets_;
   std::vector<int> lanes_;
@@ -63,6 +73,7 @@ class Pump {
   unsigned tun_if_index_;
   FibPublisher fibs_;
   StopEvent stop_;
+  std::optional<PuntQueue> punts_;
   ThreadContext context_;
   std::vector<std::thread> threads_;
 };

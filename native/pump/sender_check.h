@@ -26,4 +26,18 @@ inline std::optional<DropReason> CheckDatagram(const ThreadContext& context, con
   return std::nullopt;
 }
 
+/** Sends a known host's question to the control plane up. True: it was a question, and the datagram has been counted.
+ */
+inline bool TakePunt(const ThreadContext& context, const Fib& fib, in_addr_t sender, ConstBytes datagram,
+                     CounterBlock& counters) {
+  if (context.punts == nullptr || !context.punts->Wants(datagram)) return false;
+  const auto refused = fib.IsPeer(sender) ? context.punts->Offer(sender, datagram) : DropReason::unknown_sender;
+  if (refused.has_value()) {
+    counters.Drop(*refused);
+  } else {
+    counters.Add(Counter::punts);
+  }
+  return true;
+}
+
 }  // namespace hopsack

@@ -5,6 +5,7 @@
 
 #include "pump/counters.h"
 #include "pump/expected_header.h"
+#include "pump/punt_queue.h"
 #include "pump/stop_event.h"
 #include "tables/fib.h"
 
@@ -24,6 +25,7 @@ struct ThreadContext {
   size_t inner_mtu_bytes;
   ExpectedHeader expected_header;
   bool check_inner_source;
+  PuntQueue* punts;  // nullptr: this mode has no questions
   FibPublisher& fibs;
   const StopEvent& stop;
   SharedCounters shared;

@@ -37,9 +37,9 @@ class Road {
     if (lanes_.empty()) lanes_ = {main_.fd()};
     PublishPeer();
     const OffloadFlags offloads = {true, true, true, true, true};
-    outbound_ =
-        std::make_unique<Outbound>(ThreadContext{tun_[0], main_.fd(), lanes_, offloads, true, 28, 1450,
-                                                 ExpectedHeader{}, true, fibs_, stop_, SharedCounters(words_.data())});
+    outbound_ = std::make_unique<Outbound>(ThreadContext{tun_[0], main_.fd(), lanes_, offloads, true, 28, 1450,
+                                                         ExpectedHeader{}, true, nullptr, fibs_, stop_,
+                                                         SharedCounters(words_.data())});
   }
   ~Road() {
     close(tun_[0]);

@@ -25,8 +25,19 @@ struct Fixture {
   StopEvent stop;
   std::array<uint64_t, kWordCount> words{};
   std::array<int, 1> lanes = {socket.fd()};
-  ThreadContext context{tun[0].get(), socket.fd(), lanes, Offloads(), true, 36,
-                        1464,         Expected(),  true,  fibs,       stop, SharedCounters(words.data())};
+  ThreadContext context{tun[0].get(),
+                        socket.fd(),
+                        lanes,
+                        Offloads(),
+                        true,
+                        36,
+                        1464,
+                        Expected(),
+                        true,
+                        nullptr,
+                        fibs,
+                        stop,
+                        SharedCounters(words.data())};
 
   static std::array<UniqueFd, 2> SocketPair() {
     std::array<int, 2> fds{};

@@ -63,8 +63,19 @@ class Road {
     setsockopt(tun_[0], SOL_SOCKET, SO_SNDBUF, &buffer_bytes, sizeof buffer_bytes);
     if (offloads.udp_gro) socket_.EnableGro();
     PublishPeer();
-    inbound_ = std::make_unique<Inbound>(ThreadContext{
-        tun_[0], socket_.fd(), {}, offloads, true, 28, mtu_bytes, ExpectedHeader{}, false, fibs_, stop_, shared_});
+    inbound_ = std::make_unique<Inbound>(ThreadContext{tun_[0],
+                                                       socket_.fd(),
+                                                       {},
+                                                       offloads,
+                                                       true,
+                                                       28,
+                                                       mtu_bytes,
+                                                       ExpectedHeader{},
+                                                       false,
+                                                       nullptr,
+                                                       fibs_,
+                                                       stop_,
+                                                       shared_});
   }
   ~Road() {
     close(tun_[0]);

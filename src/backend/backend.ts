@@ -1,6 +1,6 @@
 // A backend is one way of reaching the other hosts: a pure function from leases to a Plan. It opens nothing and knows
 // no kernel; new modes are new files beside this one, named in registry.ts.
-import type { HeaderCheck } from "../addon.js";
+import type { HeaderCheck, HeaderField } from "../addon.js";
 import type { Lease, LeaseAttrs } from "../lease/lease.js";
 import type { NetworkConfig } from "../lease/network-config.js";
 import type { Plan, ShellCommand } from "../plan/plan.js";
@@ -28,6 +28,16 @@ export interface TunnelSocket {
   /** What lies in front of the inner packet, and what must be in it. */
   readonly headerBytes: number;
   readonly headerChecks: readonly HeaderCheck[];
+  /** null: in this mode hosts ask each other nothing. */
+  readonly questions: Questions | null;
+}
+
+/** Datagrams that are not carried but answered. */
+export interface Questions {
+  /** A question is a datagram in which all fields of one of these hold. */
+  readonly patterns: readonly (readonly HeaderField[])[];
+  /** What the host that asked gets back, to `port`; null: nothing. */
+  answer(own: Lease, datagram: Uint8Array): Uint8Array | null;
 }
 
 /** The kernel's VXLAN device, or the pump. */

@@ -40,6 +40,7 @@ export function createUdpBackend(input: BackendInput): Backend {
       innerMtuBytes: mtuBytes,
       headerBytes: 0,
       headerChecks: [],
+      questions: null,
     },
     deviceNames: [deviceName],
     objectionTo: () => null,

@@ -11,6 +11,7 @@ import { encodeVni, encodeVxlanHeader, VXLAN_FLAG_VNI, VXLAN_HEADER_BYTES, VXLAN
 import type { Backend, BackendInput } from "./backend.js";
 import { isOnLink } from "./direct-route.js";
 import { deviceAddress, innerMtu, masquerades, PeerRows, type PeerSubnet } from "./subnets.js";
+import { questionsTo } from "./vtep-answers.js";
 import { vtepMac } from "./vtep-mac.js";
 import { isReachedHere, OVERHEAD_BYTES, peerMac, readOptions, VXLAN, vxlanIdentity } from "./vxlan.js";
 
@@ -44,6 +45,7 @@ export function createUserspaceVxlanBackend(input: BackendInput): Backend {
       innerMtuBytes: mtuBytes,
       headerBytes: VXLAN_HEADER_BYTES + ETHERNET_HEADER_BYTES,
       headerChecks: headerChecks(options.vni, macBytes(ownMac)),
+      questions: questionsTo({ vni: options.vni, mac: macBytes(ownMac) }),
     },
     plan: (own, peers): Plan => {
       const all = rows.of(own, peers);

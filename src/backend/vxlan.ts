@@ -4,7 +4,7 @@
 import { HopsackError } from "../errors.js";
 import { field, isJsonObject } from "../lease/json-object.js";
 import { describeLease, type Lease, subnetsOf } from "../lease/lease.js";
-import { parseMac } from "../net/mac.js";
+import { isUnicastMac, parseMac } from "../net/mac.js";
 import type { FdbPlan, NeighborPlan, Plan, RoutePlan, VxlanLinkPlan } from "../plan/plan.js";
 import type { Backend, BackendInput } from "./backend.js";
 import { isOnLink } from "./direct-route.js";
@@ -139,8 +139,7 @@ export function peerMac({ attrs: { backendData } }: Lease): string | null {
   const text = isJsonObject(backendData) ? field(backendData, "VtepMAC") : undefined;
   const octets = typeof text === "string" ? parseMac(text) : undefined;
   if (typeof text !== "string" || octets === undefined) return null;
-  const isMulticast = ((octets[0] ?? 0) & 1) === 1;
-  return isMulticast || octets.every((octet) => octet === 0) ? null : text.toLowerCase();
+  return isUnicastMac(octets) ? text.toLowerCase() : null;
 }
 
 /** A flannel host with IPv6 has a second device over an IPv6 underlay, which this host cannot reach. */

@@ -40,6 +40,8 @@ export class Forwarding {
   #planKeeper: PlanKeeper;
   #isReachKnown = true;
   #pump: RunningPump | null = null;
+  /** The lease that this host speaks for. */
+  #own: Lease | null = null;
   #isStarted = false;
   #isForwardingOn = false;
   /** What is in force, to leave alone what did not change. */
@@ -128,6 +130,7 @@ export class Forwarding {
       offloads: options.offloads,
       naive: options.naive,
       checkInnerSource: options.checkInnerSource,
+      answer: (datagram) => (this.#own === null ? null : (socket.questions?.answer(this.#own, datagram) ?? null)),
     });
     this.#pump = pump;
     state.readCounters = () => pump.counters();
@@ -141,6 +144,7 @@ export class Forwarding {
    */
   async apply(own: Lease, leases: readonly Lease[]): Promise<boolean> {
     const { state } = this.#parts;
+    this.#own = own;
     this.#noteReach();
     const { peers, conflicts } = this.#chooserFor(own).choose(leases);
     this.#noteConflicts(conflicts);

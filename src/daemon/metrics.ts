@@ -117,6 +117,12 @@ function addTraffic(state: DaemonState, counter: AddMetric): void {
   counter("hopsack_icmp_sent_total", "ICMP errors sent back to senders in the overlay.", [], () =>
     word(state, "icmp_sent"),
   );
+  counter("hopsack_questions_total", "ARP requests and neighbour solicitations of other hosts.", [], () =>
+    word(state, "punts"),
+  );
+  counter("hopsack_answers_total", "Answers to ARP requests and neighbour solicitations of other hosts.", [], () =>
+    word(state, "punt_answers"),
+  );
   counter("hopsack_drops_total", "Packets that left the road without arriving, by reason.", ["reason"], () =>
     dropReports(state, state.readCounters?.() ?? null).map(({ reason, packets }) => ({
       labels: { reason },

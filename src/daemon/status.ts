@@ -64,6 +64,8 @@ export interface TrafficReport {
   /** Underlay to TUN. */
   readonly received: DirectionReport;
   readonly icmpSent: number;
+  /** ARP requests and neighbour solicitations of other hosts that the daemon was shown, and its answers. */
+  readonly questions: { readonly received: number; readonly answered: number };
   /** How many packets or datagrams share one operation; null before the first one. */
   readonly coalescing: {
     readonly packetsPerTunRead: number | null;
@@ -144,6 +146,7 @@ export function trafficReport({ words }: PumpCounters): TrafficReport {
       udpCalls: word("udp_rx_calls"),
     },
     icmpSent: word("icmp_sent"),
+    questions: { received: word("punts"), answered: word("punt_answers") },
     coalescing: {
       packetsPerTunRead: ratio(word("tun_rx_packets"), word("tun_rx_reads")),
       datagramsPerSend: ratio(word("udp_tx_datagrams"), word("udp_tx_sends")),

@@ -1,5 +1,5 @@
 // The pump as the control plane sees it: opened with a tunnel's socket, given a table, started, stopped. Owns the
-// memory that the packet threads count in. No packet comes this way.
+// memory that the packet threads count in. No packet comes this way, only the few datagrams that are questions.
 import { loadAddon, type NativeAddon, type NativePump, type OffloadSwitches } from "../addon.js";
 import type { TunnelSocket, Underlay } from "../backend/backend.js";
 import { errnoOf, HopsackError, messageOf } from "../errors.js";
@@ -15,6 +15,8 @@ export interface PumpOptions {
   /** flannel's loop instead of the batched one. */
   readonly naive: boolean;
   readonly checkInnerSource: boolean;
+  /** What goes back to a host whose datagram is one of `socket.questions`; null: nothing. */
+  readonly answer: (datagram: Uint8Array) => Uint8Array | null;
 }
 
 export interface PumpCounters {
@@ -58,6 +60,8 @@ export class Pump {
         offloads: options.offloads,
         naive: options.naive,
         checkInnerSource: options.checkInnerSource,
+        punts: options.socket.questions?.patterns ?? [],
+        onPunt: options.answer,
         counters: words,
       });
       return new Pump(addon, native, words);

@@ -12,6 +12,11 @@ export function parseMac(text: string): Uint8Array | undefined {
   return octets;
 }
 
+/** Whether six octets can be one host's address: neither multicast nor all zero. */
+export function isUnicastMac(octets: Uint8Array): boolean {
+  return ((octets[0] ?? 0) & 1) === 0 && octets.some((octet) => octet !== 0);
+}
+
 /** `02:00:5e:10:00:ff` */
 export function formatMac(bytes: Uint8Array): string {
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join(":");

@@ -1,7 +1,9 @@
 // Ethernet II headers (IEEE 802.3), without VLAN tags. Never throws on bytes from outside.
+import { formatMac } from "../net/mac.js";
 
 export const ETHERNET_HEADER_BYTES = 14;
 export const ETHER_TYPE_IPV4 = 0x0800;
+export const ETHER_TYPE_ARP = 0x0806;
 export const ETHER_TYPE_IPV6 = 0x86dd;
 
 export interface EthernetFrame {
@@ -28,8 +30,4 @@ export function decodeEthernet(frame: Uint8Array): EthernetFrame | undefined {
 /** The 14 bytes in front of a payload. @param destination, source six bytes each */
 export function encodeEthernetHeader(destination: Uint8Array, source: Uint8Array, etherType: number): Uint8Array {
   return Uint8Array.of(...destination, ...source, etherType >>> 8, etherType & 0xff);
-}
-
-function formatMac(bytes: Uint8Array): string {
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join(":");
 }

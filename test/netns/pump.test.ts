@@ -17,12 +17,13 @@ const startPump = (moreThreads: number) => `
   import { readFileSync } from "node:fs";
   import { Pump } from "${EVERYBODYS}/checkout/dist/dataplane/pump.js";
   const pump = Pump.open({
-    socket: { tunName: "tun0", port: 8285, sourcePorts: 0, innerMtuBytes: 1472, headerBytes: 0, headerChecks: [] },
+    socket: { tunName: "tun0", port: 8285, sourcePorts: 0, innerMtuBytes: 1472, headerBytes: 0, headerChecks: [], questions: null },
     underlay: { linkName: "lo", linkIndex: 1, address: "0.0.0.0", publicIp: "192.0.2.1", mtuBytes: 1500 },
     overheadBytes: 28,
     offloads: { tso: true, uso: true, udpGso: true, udpGro: true, tunGro: true },
     naive: false,
     checkInnerSource: true,
+    answer: () => null,
   });
   const threads = Number(/^Threads:\\s+(\\d+)/m.exec(readFileSync("/proc/self/status", "utf8"))[1]);
   execFileSync("prlimit", ["--pid", String(process.pid), "--nproc=" + (threads + ${moreThreads})]);

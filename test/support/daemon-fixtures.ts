@@ -56,6 +56,8 @@ export function readyState(): DaemonState {
     tun_tx_writes: 90,
     tun_tx_super_packets: 12,
     icmp_sent: 3,
+    punts: 5,
+    punt_answers: 4,
   };
   state.phase = "ready";
   state.isStoreConnected = true;

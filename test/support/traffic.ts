@@ -1,8 +1,11 @@
 // Packets between two namespaces, and what became of them.
-import { execFileSync, spawn, spawnSync } from "node:child_process";
+import { type ChildProcess, execFileSync, spawn, spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
 import type { Host } from "./hopsackd.js";
 import { until } from "./netns.js";
 
+/** Without tap's NODE_OPTIONS. */
+const ENV = { PATH: process.env.PATH };
 const STREAM_LIMIT_MS = 20_000;
 const PORT = 7000;
 const RECEIVER = `const hash = require("crypto").createHash("sha256");
@@ -25,23 +28,31 @@ export function pings(from: Host, to: string, ...flags: readonly string[]): bool
   return ping(from, to, ...flags).includes(" 0% packet loss");
 }
 
+export function sha256(bytes: Uint8Array): string {
+  return createHash("sha256").update(bytes).digest("hex");
+}
+
 /** Sends all bytes in one TCP stream; the sha256 of what arrived, in hexadecimal. */
 export async function received(from: Host, to: Host, address: string, bytes: Buffer): Promise<string> {
-  const env = { PATH: process.env.PATH };
-  const inside = (host: Host, script: string): [string, string[]] => [
-    "ip",
-    ["netns", "exec", host.name, process.execPath, "-e", script],
-  ];
-  const receiver = spawn(...inside(to, RECEIVER), { env });
+  const receiver = startScript(to, RECEIVER);
   let said = "";
-  receiver.stdout.on("data", (chunk) => (said += chunk));
+  receiver.stdout?.on("data", (chunk) => (said += chunk));
   try {
     await until("the receiver listens", () => said.includes("listening"));
     const send = `process.stdin.pipe(require("net").connect(${PORT}, "${address}"))`;
-    execFileSync(...inside(from, send), { env, input: bytes, timeout: STREAM_LIMIT_MS });
+    execFileSync("ip", scriptOn(from, send), { env: ENV, input: bytes, timeout: STREAM_LIMIT_MS });
     await until("the receiver has everything", () => said.trim().includes("\n"), STREAM_LIMIT_MS);
   } finally {
     receiver.kill();
   }
   return said.split("\n")[1] ?? "";
+}
+
+/** A script for Node.js (CommonJS) that runs in the host's namespace. */
+export function startScript(host: Host, script: string): ChildProcess {
+  return spawn("ip", scriptOn(host, script), { env: ENV });
+}
+
+function scriptOn(host: Host, script: string): string[] {
+  return ["netns", "exec", host.name, process.execPath, "-e", script];
 }

@@ -85,6 +85,7 @@ t.test("opens the configured port with no header", async (t) => {
     innerMtuBytes: 1472,
     headerBytes: 0,
     headerChecks: [],
+    questions: null,
   };
   t.same(createUdpBackend(input()).socket, { ...bare, port: 8285 });
   t.same(createUdpBackend(input({ Backend: { Type: "udp", port: 9000 } })).socket, { ...bare, port: 9000 });

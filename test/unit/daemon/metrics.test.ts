@@ -29,6 +29,8 @@ t.test("the pump's counters appear with their direction and reason", async (t) =
   const { body } = await exposition(readyState());
   t.match(body, 'hopsack_packets_total{direction="sent"} 4400\n');
   t.match(body, 'hopsack_bytes_total{direction="received"} 120000\n');
+  t.match(body, "hopsack_questions_total 5\n");
+  t.match(body, "hopsack_answers_total 4\n");
   t.match(body, 'hopsack_drops_total{reason="no_route"} 3\n');
   t.match(body, 'hopsack_drops_total{reason="tun_ring_full"} 17\n');
   t.match(body, 'hopsack_offload_enabled{offload="uso"} 0\n');

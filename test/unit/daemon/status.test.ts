@@ -21,6 +21,7 @@ t.test("the report says what the daemon holds, moves and loses", async (t) => {
     },
     underlay: { link: "eth0", address: "192.168.50.10", mtuBytes: 1500 },
     device: { name: "flannel0", mtuBytes: 1472 },
+    traffic: { icmpSent: 3, questions: { received: 5, answered: 4 } },
     offloads: { tso: true, uso: false },
   });
   t.same(report.peers[1], {

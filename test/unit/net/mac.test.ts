@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import t from "tap";
-import { formatMac, parseMac } from "../../../src/net/mac.js";
+import { formatMac, isUnicastMac, parseMac } from "../../../src/net/mac.js";
 
 t.test("six hex octets in any case are a MAC, written back in lower case", async (t) => {
   t.strictSame(parseMac("02:00:5E:10:0a:fF"), Uint8Array.of(2, 0, 0x5e, 0x10, 0x0a, 0xff));
@@ -21,4 +21,11 @@ t.test("every six octets survive text and back", async () => {
       assert.deepEqual(parseMac(formatMac(octets)), octets);
     }),
   );
+});
+
+t.test("a host's address is neither multicast nor all zero", async (t) => {
+  t.ok(isUnicastMac(Uint8Array.of(2, 0, 0, 0, 0, 1)));
+  t.ok(isUnicastMac(Uint8Array.of(0, 0, 0, 0, 0, 1)));
+  for (const first of [0x01, 0x33, 0xff]) t.notOk(isUnicastMac(Uint8Array.of(first, 0, 0, 0, 0, 1)));
+  t.notOk(isUnicastMac(new Uint8Array(6)));
 });
