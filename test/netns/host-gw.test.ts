@@ -2,24 +2,14 @@
 //
 //   a: eth0 192.168.50.10 ──┐          ┌── r (forwards, knows nothing of 10.244.0.0/16) ──┐
 //   b: eth0 192.168.50.11 ──┴── br0 ───┘ eth0 192.168.50.1             eth1 172.16.0.1    └── br1 ── c: eth0 172.16.0.12
-import { spawnSync } from "node:child_process";
 import t, { type Test } from "tap";
-import {
-  type Daemon,
-  daemonFault,
-  type Host,
-  hopsack,
-  makeBridge,
-  makeHost,
-  networkState,
-} from "../support/hopsackd.js";
-import { inOwnNamespace, run, until } from "../support/netns.js";
+import { type Daemon, type Host, ip, makeHost, networkState, withDaemons } from "../support/hopsackd.js";
+import { run, until } from "../support/netns.js";
 import { Place } from "../support/place.js";
+import { pings } from "../support/traffic.js";
 
 const HOST_GW = '{"Network": "10.244.0.0/16", "Backend": {"Type": "host-gw"}}';
 const DIRECT = '{"Network": "10.244.0.0/16", "Backend": {"Type": "vxlan", "DirectRouting": true}}';
-
-const ip = (host: Host, args: string): string => run(`ip -n ${host.name} ${args}`);
 
 /** Routes into the overlay, in iproute2's words. */
 function routes(host: Host): string[] {
@@ -28,11 +18,6 @@ function routes(host: Host): string[] {
     .map((line) => line.trim())
     .filter((line) => line.startsWith("10.244.") && !line.includes("dev cni0"))
     .sort();
-}
-
-function pings(from: Host, to: string): boolean {
-  const argv = ["netns", "exec", from.name, "ping", "-c1", "-W2", to];
-  return spawnSync("ip", argv, { stdio: "ignore" }).status === 0;
 }
 
 /** Somebody at the first address of the host's subnet. */
@@ -47,13 +32,8 @@ function makePod(t: Test, host: Host, n: number): void {
 
 async function overlay(t: Test, hosts: readonly Host[], config: string): Promise<{ place: Place; daemons: Daemon[] }> {
   const place = new Place(t, config);
-  for (const [index, host] of hosts.entries()) {
-    place.reserve(host, `10.244.${index + 1}.0/24`);
-    makePod(t, host, index + 1);
-  }
-  const daemons = hosts.map((host) => place.start(t, host));
-  await Promise.all(daemons.map((daemon) => daemon.logged("ready")));
-  return { place, daemons };
+  for (const [index, host] of hosts.entries()) makePod(t, host, index + 1);
+  return { place, daemons: await place.startAll(t, hosts) };
 }
 
 async function becomes(t: Test, host: Host, expected: readonly string[], limitMs?: number): Promise<void> {
@@ -63,17 +43,11 @@ async function becomes(t: Test, host: Host, expected: readonly string[], limitMs
 }
 
 function warnings(place: Place, host: Host): string {
-  return String(JSON.parse(hopsack(host, `status --json --socket ${place.socket(host)}`)).warnings);
+  return String(place.status(host).warnings);
 }
 
-inOwnNamespace(t, import.meta.url, async () => {
+withDaemons(t, import.meta.url, async () => {
   t.setTimeout(120_000);
-  const fault = daemonFault();
-  if (fault !== null) {
-    t.pass("daemons", { skip: fault });
-    return;
-  }
-  makeBridge();
   run("ip link add br1 type bridge");
   run("ip link set br1 up");
   const a = await makeHost("a", "192.168.50.10");
@@ -100,7 +74,7 @@ inOwnNamespace(t, import.meta.url, async () => {
         /lease 10\.244\.3\.0-24 of c is not used: it is at 172\.16\.0\.12, which is not on the link eth0, as host-gw needs it/;
       await until("the refusal is told", () => refusal.test(warnings(place, a)));
       for (const peer of ["10.244.1.0-24 of a is", "10.244.2.0-24 of b is"]) t.match(warnings(place, c), peer);
-      const status = JSON.parse(hopsack(a, `status --json --socket ${place.socket(a)}`));
+      const status = place.status(a);
       t.match(status, { backend: "host-gw", device: null, peers: [{ subnet: "10.244.2.0/24" }] });
       t.equal(status.peers.length, 1);
 

@@ -8,8 +8,8 @@ import { execFileSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { writeFileSync } from "node:fs";
 import t, { type Test } from "tap";
-import { daemonFault, type Host, hopsack, makeBridge, makeHost } from "../support/hopsackd.js";
-import { inOwnNamespace, ipJson, run, until } from "../support/netns.js";
+import { type Host, ip, makeHost, withDaemons } from "../support/hopsackd.js";
+import { ipJson, run, until } from "../support/netns.js";
 import { Place } from "../support/place.js";
 import { pings, received, sha256, startScript } from "../support/traffic.js";
 
@@ -40,15 +40,15 @@ async function startDaemon(t: Test, a: Host, k: Host, ...flags: readonly string[
 function makeKernelEnd(t: Test, host: Host, a: Host): void {
   const n = NUMBERS[host.name];
   const device = `flannel.1 address ${macOf(host)} mtu 1450 type vxlan id 1 dev eth0 local ${host.address}`;
-  run(`ip -n ${host.name} link add ${device} dstport 8472 learning`);
-  run(`ip -n ${host.name} addr add 10.244.${n}.0/32 dev flannel.1`);
-  run(`ip -n ${host.name} addr add fd00:0:0:${n}::/128 dev flannel.1 nodad`);
-  run(`ip -n ${host.name} link set flannel.1 up`);
-  run(`ip -n ${host.name} route add 10.244.1.0/24 via 10.244.1.0 dev flannel.1 onlink`);
-  run(`ip -n ${host.name} -6 route add fd00:0:0:1::/64 via fd00:0:0:1:: dev flannel.1 onlink`);
+  ip(host, `link add ${device} dstport 8472 learning`);
+  ip(host, `addr add 10.244.${n}.0/32 dev flannel.1`);
+  ip(host, `addr add fd00:0:0:${n}::/128 dev flannel.1 nodad`);
+  ip(host, "link set flannel.1 up");
+  ip(host, "route add 10.244.1.0/24 via 10.244.1.0 dev flannel.1 onlink");
+  ip(host, "-6 route add fd00:0:0:1::/64 via fd00:0:0:1:: dev flannel.1 onlink");
   run(`bridge -n ${host.name} fdb append 00:00:00:00:00:00 dev flannel.1 dst ${a.address}`);
   t.teardown(() => {
-    run(`ip -n ${host.name} link del flannel.1`);
+    ip(host, "link del flannel.1");
   });
 }
 
@@ -56,27 +56,16 @@ function neighborState(host: Host, address: string): string {
   return String(ipJson(`-n ${host.name} neigh show ${address} dev flannel.1`)[0]?.state);
 }
 
-interface Report {
-  readonly traffic: { readonly questions: { readonly received: number; readonly answered: number } };
-  readonly drops: readonly { readonly reason: string; readonly packets: number }[];
-}
-
-function report(place: Place, host: Host): Report {
-  return JSON.parse(hopsack(host, `status --json --socket ${place.socket(host)}`));
+function questions(place: Place, host: Host): { readonly received: number; readonly answered: number } {
+  return place.status(host).traffic?.questions ?? { received: Number.NaN, answered: Number.NaN };
 }
 
 function drops(place: Place, host: Host, reason: string): number {
-  return report(place, host).drops.find((drop) => drop.reason === reason)?.packets ?? 0;
+  return place.status(host).drops.find((drop) => drop.reason === reason)?.packets ?? 0;
 }
 
-inOwnNamespace(t, import.meta.url, async () => {
+withDaemons(t, import.meta.url, async () => {
   t.setTimeout(180_000);
-  const fault = daemonFault();
-  if (fault !== null) {
-    t.pass("daemons", { skip: fault });
-    return;
-  }
-  makeBridge();
   const a = await makeHost("a", "192.168.50.10");
   const k = await makeHost("k", "192.168.50.11");
   const x = await makeHost("x", "192.168.50.12");
@@ -102,7 +91,7 @@ inOwnNamespace(t, import.meta.url, async () => {
         t.equal(await received(a, k, peer, bytes), sha256(bytes), "a stream to k");
       }
       t.equal(run("ip -n k neigh show dev flannel.1 nud permanent"), "", "nobody helped");
-      const { received: asked, answered } = report(place, a).traffic.questions;
+      const { received: asked, answered } = questions(place, a);
       t.ok(answered >= 2, "both addresses were asked for and answered");
       t.ok(asked >= answered);
     });
@@ -114,10 +103,10 @@ inOwnNamespace(t, import.meta.url, async () => {
     for (const address of OWN_ADDRESSES) {
       t.ok(pings(k, address));
       const mac = String(ipJson(`-n k neigh show ${address} dev flannel.1`)[0]?.lladdr);
-      const before = report(place, a).traffic.questions.answered;
+      const before = questions(place, a).answered;
       run(`ip -n k neigh replace ${address} lladdr ${mac} dev flannel.1 nud probe`);
       await until(`${address} was found again`, () => neighborState(k, address) === "REACHABLE");
-      t.ok(report(place, a).traffic.questions.answered > before, "by an answer, not by traffic");
+      t.ok(questions(place, a).answered > before, "by an answer, not by traffic");
     }
   });
 
@@ -130,7 +119,7 @@ inOwnNamespace(t, import.meta.url, async () => {
       t.match(neighborState(x, address), /FAILED|INCOMPLETE/);
       t.ok(drops(place, a, "unknown_sender") > before);
     }
-    t.strictSame(report(place, a).traffic.questions, { received: 0, answered: 0 });
+    t.strictSame(questions(place, a), { received: 0, answered: 0 });
   });
 
   t.test("a flood of questions is answered at its rate, and streams and status go on meanwhile", async (t) => {
@@ -154,7 +143,7 @@ inOwnNamespace(t, import.meta.url, async () => {
     const bytes = randomBytes(STREAM_BYTES);
     t.equal(await received(k, a, "10.244.1.0", bytes), sha256(bytes), "a stream to a");
     t.equal(await received(a, k, "10.244.2.0", bytes), sha256(bytes), "a stream to k");
-    const { answered } = report(place, a).traffic.questions;
+    const { answered } = questions(place, a);
     const seconds = (performance.now() - begunAt) / 1000;
     t.comment(`${answered} answers and ${refused()} refusals in ${seconds.toFixed(1)} s`);
     t.ok(answered > 32, "it is answered");

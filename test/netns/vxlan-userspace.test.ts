@@ -3,13 +3,13 @@
 //   a: userspace, eth0 192.168.50.10 ──┐
 //   b: kernel,    eth0 192.168.50.11 ──┼── br0
 //   c: userspace, eth0 192.168.50.12 ──┘
-import { execFileSync, spawn, spawnSync } from "node:child_process";
-import { createHash, randomBytes } from "node:crypto";
+import { randomBytes } from "node:crypto";
 import t, { type Test } from "tap";
 import { capture } from "../../src/lab/capture.js";
-import { type Daemon, daemonFault, type Host, hopsack, makeBridge, makeHost } from "../support/hopsackd.js";
-import { inOwnNamespace, run, until } from "../support/netns.js";
+import { type Host, makeHost, withDaemons } from "../support/hopsackd.js";
+import { run, until } from "../support/netns.js";
 import { Place } from "../support/place.js";
+import { pings, received, sendDatagram, sha256 } from "../support/traffic.js";
 
 const VXLAN = '{"Network": "10.244.0.0/16", "Backend": {"Type": "vxlan"}}';
 const USERSPACE = ["--vxlan-engine", "userspace"];
@@ -17,53 +17,19 @@ const STREAM_BYTES = 30_000_000;
 /** Bytes of the underlay's headers in front of the VXLAN header: Ethernet, IPv4, UDP. */
 const OUTER_BYTES = 42;
 
-/** One ping; whether it was answered. */
-function pings(from: Host, to: string, ...flags: readonly string[]): boolean {
-  const argv = ["netns", "exec", from.name, "ping", "-c1", "-W2", ...flags, to];
-  return spawnSync("ip", argv, { stdio: "ignore" }).status === 0;
-}
-
-interface Drop {
-  readonly reason: string;
-  readonly packets: number;
-}
-
 function drops(place: Place, host: Host): Record<string, number> {
-  const report: { drops: Drop[] } = JSON.parse(hopsack(host, `status --json --socket ${place.socket(host)}`));
-  return Object.fromEntries(report.drops.map(({ reason, packets }) => [reason, packets]));
+  return Object.fromEntries(place.status(host).drops.map(({ reason, packets }) => [reason, packets]));
 }
 
 /** Ready daemons that reach each other, each with its own flags. */
 async function overlay(t: Test, hosts: readonly (readonly [Host, readonly string[]])[]): Promise<Place> {
   const place = new Place(t, VXLAN);
-  for (const [index, [host]] of hosts.entries()) place.reserve(host, `10.244.${index + 1}.0/24`);
-  const daemons: Daemon[] = hosts.map(([host, flags]) => place.start(t, host, ...flags));
-  await Promise.all(daemons.map((daemon) => daemon.logged("ready")));
+  const flagsOf = new Map(hosts);
+  await place.startAll(t, [...flagsOf.keys()], (host) => flagsOf.get(host) ?? []);
   for (const [from] of hosts) {
     for (const n of hosts.keys()) await until(`${from.name} reaches ${n + 1}`, () => pings(from, `10.244.${n + 1}.0`));
   }
   return place;
-}
-
-/** Sends `bytes` to a server on the other host; the sha256 that arrived. */
-async function received(server: Host, address: string, client: Host, bytes: Buffer): Promise<string> {
-  const receive =
-    "const h=require('crypto').createHash('sha256');require('net').createServer(c=>c.on('data',d=>h.update(d)).on('end',()=>{console.log(h.digest('hex'));process.exit()})).listen(7000,()=>console.log('up'))";
-  const env = { PATH: process.env.PATH };
-  const child = spawn("ip", ["netns", "exec", server.name, process.execPath, "-e", receive], { env });
-  let said = "";
-  child.stdout.on("data", (chunk) => (said += chunk));
-  await until("the receiver listens", () => said.includes("up"));
-  const send = `process.stdin.pipe(require('net').connect(7000,'${address}'))`;
-  execFileSync("ip", ["netns", "exec", client.name, process.execPath, "-e", send], { input: bytes, env });
-  await until("the receiver has everything", () => said.split("\n").length > 2, 20_000);
-  return said.split("\n")[1] ?? "";
-}
-
-/** Sends one datagram from a fixed port, unconnected: its IP ID is 0 and its bytes are always the same. */
-function sendDatagram(from: Host, to: string, port: number, payload: Buffer): void {
-  const script = `const s=require('dgram').createSocket('udp4');s.bind(5000,()=>s.send(Buffer.from('${payload.toString("hex")}','hex'),${port},'${to}',()=>s.close()))`;
-  execFileSync("ip", ["netns", "exec", from.name, process.execPath, "-e", script], { env: { PATH: process.env.PATH } });
 }
 
 /** The VXLAN payload that carries one such datagram from a to b, IP ID and checksums blanked. */
@@ -85,13 +51,7 @@ async function vxlanPayload(a: Host): Promise<string> {
   return payload.toString("hex");
 }
 
-inOwnNamespace(t, import.meta.url, async () => {
-  const fault = daemonFault();
-  if (fault !== null) {
-    t.pass("daemons", { skip: fault });
-    return;
-  }
-  makeBridge();
+withDaemons(t, import.meta.url, async () => {
   const a = await makeHost("a", "192.168.50.10");
   const b = await makeHost("b", "192.168.50.11");
   const c = await makeHost("c", "192.168.50.12");
@@ -126,10 +86,10 @@ inOwnNamespace(t, import.meta.url, async () => {
             t.notOk(pings(from, `10.244.${to}.0`, "-M", "do", "-s", "1423"), "1451 do not");
           }
           const bytes = randomBytes(STREAM_BYTES);
-          const hash = createHash("sha256").update(bytes).digest("hex");
-          t.equal(await received(b, "10.244.2.0", a, bytes), hash, "userspace to kernel");
-          t.equal(await received(a, "10.244.1.0", b, bytes), hash, "kernel to userspace");
-          t.equal(await received(c, "10.244.3.0", a, bytes), hash, "userspace to userspace");
+          const hash = sha256(bytes);
+          t.equal(await received(a, b, "10.244.2.0", bytes), hash, "userspace to kernel");
+          t.equal(await received(b, a, "10.244.1.0", bytes), hash, "kernel to userspace");
+          t.equal(await received(a, c, "10.244.3.0", bytes), hash, "userspace to userspace");
           t.equal(drops(place, a).bad_inner_packet, 0);
         });
       }

@@ -3,36 +3,21 @@
 //   a: flannel.1 10.244.1.0, eth0 192.168.50.10 ──┐
 //   b: flannel.1 10.244.2.0, eth0 192.168.50.11 ──┼── br0
 //   c: flannel.1 10.244.3.0, eth0 192.168.50.12 ──┘
-import { execFileSync, spawn, spawnSync } from "node:child_process";
-import { createHash, randomBytes } from "node:crypto";
+import { spawn, spawnSync } from "node:child_process";
+import { randomBytes } from "node:crypto";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import t, { type Test } from "tap";
-import {
-  type Daemon,
-  daemonFault,
-  type Host,
-  hopsack,
-  makeBridge,
-  makeHost,
-  networkState,
-} from "../support/hopsackd.js";
-import { inOwnNamespace, ipJson, run, until } from "../support/netns.js";
+import { type Daemon, type Host, ip, makeHost, networkState, withDaemons } from "../support/hopsackd.js";
+import { ipJson, run, until } from "../support/netns.js";
 import { Place } from "../support/place.js";
+import { ping, pings, received, sha256 } from "../support/traffic.js";
 
 const VXLAN = '{"Network": "10.244.0.0/16", "Backend": {"Type": "vxlan"}}';
 const UDP = '{"Network": "10.244.0.0/16", "Backend": {"Type": "udp"}}';
 const HOST_GW = '{"Network": "10.244.0.0/16", "Backend": {"Type": "host-gw"}}';
 const VNI_5 = '{"Network": "10.244.0.0/16", "Backend": {"Type": "vxlan", "VNI": 5}}';
 const STREAM_BYTES = 50_000_000;
-
-const ip = (host: Host, args: string): string => run(`ip -n ${host.name} ${args}`);
-
-/** One ping from overlay address to overlay address; whether it was answered. */
-function pings(from: Host, to: string, ...flags: readonly string[]): boolean {
-  const argv = ["netns", "exec", from.name, "ping", "-c1", "-W2", ...flags, to];
-  return spawnSync("ip", argv, { stdio: "ignore" }).status === 0;
-}
 
 const backendOf = (config: string): string => JSON.stringify(JSON.parse(config).Backend);
 
@@ -85,23 +70,15 @@ function expectedState(own: number, peers: Readonly<Record<number, Host>>): Reco
 /** Three ready hosts, which know each other. */
 async function overlay(t: Test, hosts: readonly Host[], config = VXLAN): Promise<{ place: Place; daemons: Daemon[] }> {
   const place = new Place(t, config);
-  for (const [index, host] of hosts.entries()) place.reserve(host, `10.244.${index + 1}.0/24`);
-  const daemons = hosts.map((host) => place.start(t, host));
-  await Promise.all(daemons.map((daemon) => daemon.logged("ready")));
+  const daemons = await place.startAll(t, hosts);
   await until("everybody knows everybody", () =>
     hosts.every((host) => overlayState(host).routes?.length === hosts.length - 1),
   );
   return { place, daemons };
 }
 
-inOwnNamespace(t, import.meta.url, async () => {
+withDaemons(t, import.meta.url, async () => {
   t.setTimeout(180_000);
-  const fault = daemonFault();
-  if (fault !== null) {
-    t.pass("daemons", { skip: fault });
-    return;
-  }
-  makeBridge();
   const a = await makeHost("a", "192.168.50.10");
   const b = await makeHost("b", "192.168.50.11");
   const c = await makeHost("c", "192.168.50.12");
@@ -123,7 +100,7 @@ inOwnNamespace(t, import.meta.url, async () => {
       const lease = JSON.parse(readFileSync(join(place.store, "subnets", "10.244.1.0-24.json"), "utf8"));
       t.strictSame(lease.BackendData, { VNI: 1, VtepMAC: mac(a) });
       t.match(readFileSync(place.subnetFile(a), "utf8"), "FLANNEL_MTU=1450\n");
-      t.match(JSON.parse(hopsack(a, `status --json --socket ${place.socket(a)}`)), {
+      t.match(place.status(a), {
         backend: "vxlan",
         device: { name: "flannel.1", mtuBytes: 1450 },
         warnings: [],
@@ -137,11 +114,7 @@ inOwnNamespace(t, import.meta.url, async () => {
           for (const n of [1, 2, 3]) t.ok(pings(from, `10.244.${n}.0`), `${from.name} → 10.244.${n}.0`);
         }
         t.ok(pings(a, "10.244.2.0", "-M", "do", "-s", "1422"));
-        const long = ["netns", "exec", "a", "ping", "-c1", "-W1", "-M", "do", "-s", "1423", "10.244.2.0"];
-        t.match(
-          spawnSync("ip", long, { encoding: "utf8" }).stdout + spawnSync("ip", long, { encoding: "utf8" }).stderr,
-          /mtu ?= ?1450/,
-        );
+        t.match(ping(a, "10.244.2.0", "-M", "do", "-s", "1423"), /mtu ?= ?1450/);
       },
     );
 
@@ -167,7 +140,7 @@ inOwnNamespace(t, import.meta.url, async () => {
         let seen = "";
         for (const stream of [dump.stdout, dump.stderr]) stream.on("data", (chunk) => (seen += chunk));
         await until("tcpdump listens", () => seen.includes("listening"));
-        t.equal(await received(b, "10.244.2.0", a, bytes), createHash("sha256").update(bytes).digest("hex"));
+        t.equal(await received(a, b, "10.244.2.0", bytes), sha256(bytes));
         await until("tcpdump has seen some", () => dump.exitCode !== null);
         t.match(
           seen,
@@ -327,7 +300,7 @@ inOwnNamespace(t, import.meta.url, async () => {
     lease(103, vxlan({ VNI: 1, VtepMAC: "nonsense" }));
     lease(104, vxlan({ VNI: 2, VtepMAC: "02:00:00:00:00:04" }));
     lease(105, vxlan({ VNI: 1, VtepMAC: mac(b) }));
-    const warnings = () => String(JSON.parse(hopsack(a, `status --json --socket ${place.socket(a)}`)).warnings);
+    const warnings = () => String(place.status(a).warnings);
     await until("all five are told", () => (warnings().match(/x10[1-5]/g) ?? []).length === 5);
     for (const words of ["x101 is of mode udp, this host's is vxlan", "x102 is not used: it has no VtepMAC"]) {
       t.match(warnings(), words);
@@ -394,20 +367,3 @@ inOwnNamespace(t, import.meta.url, async () => {
     });
   }
 });
-
-/** Sends `bytes` from one host to a server on the other; the sha256 that arrived. */
-async function received(server: Host, address: string, client: Host, bytes: Buffer): Promise<string> {
-  const receive =
-    "const h=require('crypto').createHash('sha256');require('net').createServer(c=>c.on('data',d=>h.update(d)).on('end',()=>{console.log(h.digest('hex'));process.exit()})).listen(7000,()=>console.log('up'))";
-  const child = spawn("ip", ["netns", "exec", server.name, process.execPath, "-e", receive], {
-    env: { PATH: process.env.PATH },
-  });
-  let said = "";
-  child.stdout.on("data", (chunk) => (said += chunk));
-  await until("the receiver listens", () => said.includes("up"));
-  const send = `process.stdin.pipe(require('net').connect(7000,'${address}'))`;
-  const argv = ["netns", "exec", client.name, process.execPath, "-e", send];
-  execFileSync("ip", argv, { input: bytes, env: { PATH: process.env.PATH } });
-  await until("the receiver has everything", () => said.split("\n").length > 2, 20_000);
-  return said.split("\n")[1] ?? "";
-}

@@ -6,7 +6,8 @@ import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
-import { ipJson, run, until } from "./netns.js";
+import type { Test } from "tap";
+import { inOwnNamespace, ipJson, run, until } from "./netns.js";
 
 const CHECKOUT = fileURLToPath(new URL("../..", import.meta.url));
 /** The same files where every user may come by, in this mount namespace: a clone below /root is for root alone. */
@@ -29,6 +30,24 @@ export type LogLine = Readonly<Record<string, unknown>> & { readonly event: stri
 export function daemonFault(): string | null {
   const built = join(CHECKOUT, "dist/cli/hopsackd.js");
   return existsSync(built) ? null : `${built} is not there; build it with: npm run build`;
+}
+
+/** `tests` in namespaces of their own, with the bridge; skipped with the reason where no daemon can run. */
+export function withDaemons(t: Test, fileUrl: string, tests: () => Promise<void>): void {
+  inOwnNamespace(t, fileUrl, async () => {
+    const fault = daemonFault();
+    if (fault !== null) {
+      t.pass("daemons", { skip: fault });
+      return;
+    }
+    makeBridge();
+    await tests();
+  });
+}
+
+/** `ip …` in the host's namespace. Throws with its stderr when it fails. */
+export function ip(host: Host, args: string): string {
+  return run(`ip -n ${host.name} ${args}`);
 }
 
 /** The bridge that joins all hosts, and the programs where all users find them. */

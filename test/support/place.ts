@@ -2,7 +2,8 @@
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Test } from "tap";
-import { Daemon, type Host } from "./hopsackd.js";
+import type { StatusReport } from "../../src/daemon/status.js";
+import { Daemon, type Host, hopsack } from "./hopsackd.js";
 
 const CONFIG = '{"Network": "10.244.0.0/16", "Backend": {"Type": "udp"}}';
 
@@ -45,6 +46,23 @@ export class Place {
     const daemon = new Daemon(host, this.flags(host, ...more));
     t.teardown(() => daemon.stop());
     return daemon;
+  }
+
+  /** Ready daemons on all hosts, the first one with the subnet 10.244.1.0/24, and so on. */
+  async startAll(
+    t: Test,
+    hosts: readonly Host[],
+    flagsOf: (host: Host) => readonly string[] = () => [],
+  ): Promise<Daemon[]> {
+    for (const [index, host] of hosts.entries()) this.reserve(host, `10.244.${index + 1}.0/24`);
+    const daemons = hosts.map((host) => this.start(t, host, ...flagsOf(host)));
+    await Promise.all(daemons.map((daemon) => daemon.logged("ready")));
+    return daemons;
+  }
+
+  /** What `hopsack status` says. */
+  status(host: Host): StatusReport {
+    return JSON.parse(hopsack(host, `status --json --socket ${this.socket(host)}`));
   }
 
   /** Makes the host take this subnet, as one it had before. */

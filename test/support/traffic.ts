@@ -53,6 +53,14 @@ export function startScript(host: Host, script: string): ChildProcess {
   return spawn("ip", scriptOn(host, script), { env: ENV });
 }
 
+/** Sends one datagram from a fixed port, unconnected: its IP ID is 0 and its bytes are always the same. */
+export function sendDatagram(from: Host, to: string, port: number, payload: Buffer): void {
+  const script = `const socket = require("dgram").createSocket("udp4");
+    const bytes = Buffer.from("${payload.toString("hex")}", "hex");
+    socket.bind(5000, () => socket.send(bytes, ${port}, "${to}", () => socket.close()));`;
+  execFileSync("ip", scriptOn(from, script), { env: ENV });
+}
+
 function scriptOn(host: Host, script: string): string[] {
   return ["netns", "exec", host.name, process.execPath, "-e", script];
 }
