@@ -3,6 +3,7 @@
 //   test ── socket pair ── Outbound ──▶ 127.0.0.1 ──▶ Inbound ── socket pair ── test
 #include <poll.h>
 
+#include <algorithm>
 #include <numeric>
 #include <thread>
 
@@ -120,6 +121,31 @@ TEST("inbound: a congestion mark goes into the inner header, and leaves its chec
     CHECK(ip[kIpv4Tos] == (spec.tos | kCongestionExperienced));
     CHECK((SlowSum(ip, 20) == 0xffff) == !is_damaged);
   }
+}
+
+TEST("inbound: a question goes up and not to the TUN, what is none goes on, also when one receive holds both") {
+  constexpr size_t kQuestions = 5;
+  constexpr uint8_t kAsks = 0x77;  // in the place of the inner packet's version
+  Fixture f;
+  PuntQueue queue({PuntPattern{{HeaderField{sizeof kHeader, kAsks, 0xff}}}});
+  f.context.punts = &queue;
+  Inbound inbound(f.context);
+  f.Publish();
+  const Packet inner = MakePacket({});
+  Packet question = inner;
+  question[0] = kAsks;
+  for (size_t i = 0; i < kQuestions; i++) SendMarked(f, question, 0);
+  SendMarked(f, inner, 0);
+  while (f.words[static_cast<size_t>(Counter::udp_rx_datagrams)] <= kQuestions) inbound.RunOnce();
+  CHECK(f.Read().size() == sizeof(VirtioNetHeader) + inner.size());
+  CHECK(f.words[static_cast<size_t>(Counter::tun_tx_packets)] == 1);
+  CHECK(f.words[static_cast<size_t>(Counter::punts)] == kQuestions);
+  Punt punt;
+  for (size_t i = 0; i < kQuestions; i++) {
+    CHECK(queue.Pop(&punt) && punt.sender == htonl(INADDR_LOOPBACK) && punt.size == sizeof kHeader + question.size());
+    CHECK(std::equal(question.begin(), question.end(), punt.bytes.begin() + sizeof kHeader));
+  }
+  CHECK(!queue.Pop(&punt));
 }
 
 TEST("pump threads: streams go round while tables are replaced, and the threads end when told to") {
