@@ -22,7 +22,7 @@ export function createAllocBackend(input: BackendInput): Backend {
     }),
     socket: null,
     objectionTo: () => null,
-    claimOf: () => null,
+    claimsOf: () => [],
     plan: (own): Plan => ({
       links: [],
       addresses: [],

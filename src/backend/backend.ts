@@ -15,6 +15,9 @@ export interface Underlay {
   readonly address: string;
   /** What is published for others to send to; differs from `address` behind NAT. */
   readonly publicIp: string;
+  /** The same of IPv6; null where the link has no global IPv6 address. Only VXLAN by the kernel uses them. */
+  readonly addressV6: string | null;
+  readonly publicIpv6: string | null;
   readonly mtuBytes: number;
 }
 
@@ -57,6 +60,14 @@ export interface BackendInput {
   readonly startOutput?: string;
 }
 
+/** What one host alone may have. */
+export interface Claim {
+  /** `VtepMAC 02:…` */
+  readonly what: string;
+  /** The option that gives a host another one. */
+  readonly flag: string;
+}
+
 export interface Backend {
   readonly type: string;
   /** Bytes this mode puts in front of an inner packet, outer IP header included. */
@@ -71,8 +82,8 @@ export interface Backend {
   readonly deviceNames: readonly string[];
   /** Why this mode cannot reach a peer of its own type: one sentence with the cure; null when it can. */
   objectionTo(peer: Lease): string | null;
-  /** What no other peer may claim as well: `VtepMAC 02:…`; null where there is no such thing. Only without objection. */
-  claimOf(peer: Lease): string | null;
+  /** What no other peer may claim as well. Only without objection. */
+  claimsOf(peer: Lease): readonly Claim[];
   /** @param peers without objection, and no two of them with one claim */
   plan(own: Lease, peers: readonly Lease[]): Plan;
 }

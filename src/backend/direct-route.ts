@@ -1,10 +1,8 @@
 // Which hosts are on our own link, so that a plain route reaches them: told from the routes of the main table, as the kernel
 // itself would choose. Pure. Used by host-gw and by vxlan's DirectRouting; the daemon asks again when the kernel's routes change.
-import { parseIpv4 } from "../net/ipv4.js";
-import { covers, type Prefix, parsePrefix } from "../net/prefix.js";
+import { addressWidth, covers, type Prefix, parseAddress, parsePrefix } from "../net/prefix.js";
 import { HOPSACK_ROUTE_PROTOCOL, type Route, RouteType } from "../netlink/route.js";
 
-/** IPv4 only, as the underlay is. */
 export interface LinkReach {
   /** Reached on the link itself. */
   readonly onLink: readonly Prefix[];
@@ -21,7 +19,7 @@ export const NO_REACH: LinkReach = { onLink: [], elsewhere: [] };
 export function linkReach(routes: readonly Route[], linkIndex: number): LinkReach {
   const best = new Map<string, Route>();
   for (const route of routes) {
-    if (route.family !== 4 || route.protocol === HOPSACK_ROUTE_PROTOCOL) continue;
+    if (route.protocol === HOPSACK_ROUTE_PROTOCOL) continue;
     const rival = best.get(route.prefix);
     if (rival === undefined || route.metric < rival.metric) best.set(route.prefix, route);
   }
@@ -39,11 +37,11 @@ function isPlain({ type, nextHops: [hop, ...others] }: Route, linkIndex: number)
   return type === RouteType.unicast && hop?.linkIndex === linkIndex && hop.gateway === null && others.length === 0;
 }
 
-/** @param address IPv4, canonical text */
+/** @param address canonical text */
 export function isOnLink({ onLink, elsewhere }: LinkReach, address: string): boolean {
-  const bits = parseIpv4(address);
-  if (bits === undefined) return false;
-  const host: Prefix = { family: 4, base: BigInt(bits), length: 32 };
+  const parsed = parseAddress(address);
+  if (parsed === undefined) return false;
+  const host: Prefix = { family: parsed.family, base: parsed.bits, length: addressWidth(parsed.family) };
   return longestMatch(onLink, host) > longestMatch(elsewhere, host);
 }
 

@@ -49,7 +49,7 @@ export function createExtensionBackend(input: BackendInput): Backend {
     }),
     socket: null,
     objectionTo: () => null,
-    claimOf: () => null,
+    claimsOf: () => [],
     plan: (own, peers): Plan => ({
       links: [],
       addresses: [],

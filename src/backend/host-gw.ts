@@ -27,7 +27,7 @@ export function createHostGwBackend(input: BackendInput): Backend {
     }),
     socket: null,
     objectionTo: (peer) => objectionTo(peer, input),
-    claimOf: () => null,
+    claimsOf: () => [],
     plan: (own, peers): Plan => ({
       links: [],
       addresses: [],

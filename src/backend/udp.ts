@@ -44,7 +44,7 @@ export function createUdpBackend(input: BackendInput): Backend {
     },
     deviceNames: [deviceName],
     objectionTo: () => null,
-    claimOf: () => null,
+    claimsOf: () => [],
     plan: (own, peers): Plan => ({
       links: [{ kind: "tun", name: deviceName, mtuBytes, txQueueLength: TX_QUEUE_PACKETS }],
       addresses: subnetsOf(own).map((subnet) => ({ link: deviceName, address: deviceAddress(subnet) })),

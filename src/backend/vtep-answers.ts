@@ -25,7 +25,7 @@ import type { Questions } from "./backend.js";
 import { baseAddress } from "./subnets.js";
 
 /** Our end of the tunnel. */
-export interface TunnelEnd {
+export interface AnsweringEnd {
   readonly vni: number;
   /** Six bytes. */
   readonly mac: Uint8Array;
@@ -40,7 +40,7 @@ interface Answer {
 const FRAME_PAYLOAD_OFFSET = VXLAN_HEADER_BYTES + ETHERNET_HEADER_BYTES;
 const NEXT_HEADER_OFFSET = 6;
 
-export function questionsTo(end: TunnelEnd): Questions {
+export function questionsTo(end: AnsweringEnd): Questions {
   return { patterns: patterns(end.vni), answer: (own, datagram) => answer(end, own, datagram) };
 }
 
@@ -73,7 +73,7 @@ function whole(offset: number, value: Uint8Array): HeaderField {
 }
 
 /** The datagram that goes back; null when nobody asked for us, or not in a form that can be answered. */
-function answer({ vni, mac }: TunnelEnd, own: Lease, datagram: Uint8Array): Uint8Array | null {
+function answer({ vni, mac }: AnsweringEnd, own: Lease, datagram: Uint8Array): Uint8Array | null {
   const packet = decodeVxlan(datagram);
   const ethernet = packet?.vni === vni ? decodeEthernet(packet.frame) : undefined;
   if (ethernet === undefined || packet === undefined) return null;

@@ -11,9 +11,10 @@ import { encodeVni, encodeVxlanHeader, VXLAN_FLAG_VNI, VXLAN_HEADER_BYTES, VXLAN
 import type { Backend, BackendInput } from "./backend.js";
 import { isOnLink } from "./direct-route.js";
 import { deviceAddress, innerMtu, masquerades, PeerRows, type PeerSubnet } from "./subnets.js";
+import { endOf, VXLAN } from "./tunnel-ends.js";
 import { questionsTo } from "./vtep-answers.js";
 import { vtepMac } from "./vtep-mac.js";
-import { isReachedHere, OVERHEAD_BYTES, peerMac, readOptions, VXLAN, vxlanIdentity } from "./vxlan.js";
+import { OVERHEAD_BYTES, readOptions, vxlanIdentity } from "./vxlan.js";
 
 const TX_QUEUE_PACKETS = 1000;
 /** RFC 7348 §5 wants the source port to differ by inner flow, so that the underlay can spread flows and receivers merge each. */
@@ -34,7 +35,7 @@ export function createUserspaceVxlanBackend(input: BackendInput): Backend {
     return { ...row, route };
   });
   return {
-    ...vxlanIdentity(input, options, ownMac),
+    ...vxlanIdentity({ vni: options.vni, v4: { endpoint: input.underlay.publicIp, macAddress: ownMac }, v6: null }),
     type: VXLAN,
     overheadBytes: OVERHEAD_BYTES,
     deviceNames: [name],
@@ -69,17 +70,17 @@ export function createUserspaceVxlanBackend(input: BackendInput): Backend {
   };
 }
 
-/** null: this peer's subnet cannot be reached from here. */
+/** null for a peer whose tunnel end cannot be used. */
 function pumpRoute(
   { subnet, prefix, peer }: PeerSubnet,
   { vni, port }: { readonly vni: number; readonly port: number },
   ownMac: Uint8Array,
 ): PumpRoute | null {
-  const mac = peerMac(peer);
-  if (mac === null || !isReachedHere(peer, subnet.family)) return null;
-  const ethernet = encodeEthernetHeader(macBytes(mac), ownMac, etherTypeOf(subnet.family));
+  const end = endOf(peer);
+  if (end === null) return null;
+  const ethernet = encodeEthernetHeader(macBytes(end.macAddress), ownMac, etherTypeOf(subnet.family));
   const header = Uint8Array.of(...encodeVxlanHeader(vni), ...ethernet);
-  return { prefix, endpoint: { address: peer.attrs.publicIp, port }, header };
+  return { prefix, endpoint: { address: end.endpoint, port }, header };
 }
 
 /** In this order, so that the reason that is counted is the outermost one. */

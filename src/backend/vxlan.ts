@@ -1,24 +1,36 @@
-// VXLAN (RFC 7348) carried by the kernel's own device, flannel's wire and flannel's names: `flannel.<VNI>`, and for each peer one
-// on-link route, one neighbour and one forwarding entry, so that nothing is ever learnt or asked for by broadcast. With
-// DirectRouting, peers on our own link are reached by a plain route instead.
+// VXLAN (RFC 7348) carried by the kernel's own devices, flannel's wire and flannel's names: `flannel.<VNI>` between IPv4 addresses of
+// the hosts, `flannel-v6.<VNI>` between IPv6 ones; for each peer and family one on-link route, one neighbour and one forwarding entry,
+// so that nothing is ever learnt or asked for by broadcast. With DirectRouting, peers on our own link are reached by a plain route.
 import { HopsackError } from "../errors.js";
-import { field, isJsonObject } from "../lease/json-object.js";
-import { describeLease, type Lease, subnetsOf } from "../lease/lease.js";
-import { isUnicastMac, parseMac } from "../net/mac.js";
+import { field } from "../lease/json-object.js";
+import { type Lease, subnetsOf } from "../lease/lease.js";
+import type { IpFamily } from "../net/prefix.js";
 import type { FdbPlan, NeighborPlan, Plan, RoutePlan, VxlanLinkPlan } from "../plan/plan.js";
 import type { Backend, BackendInput } from "./backend.js";
 import { isOnLink } from "./direct-route.js";
 import { baseAddress, deviceAddress, innerMtu, masquerades, peerSubnets } from "./subnets.js";
+import {
+  claimsOf,
+  DEFAULT_VNI,
+  endOf,
+  endV6Of,
+  leaseAttrs,
+  type OwnEnds,
+  objectionTo,
+  type TunnelEnd,
+  VXLAN,
+} from "./tunnel-ends.js";
 import { vtepMac } from "./vtep-mac.js";
 
-export const VXLAN = "vxlan";
-const DEFAULT_VNI = 1;
 /** flannel's, and the kernel's own default; IANA's is 4789. */
 const DEFAULT_PORT = 8472;
-/** A VNI has 24 bits, but the device's name `flannel.<VNI>` only 15 characters. */
+/** A VNI has 24 bits, but the device's name `flannel.<VNI>` only 15 characters, and `flannel-v6.<VNI>` as well. */
 const LARGEST_VNI = 9_999_999;
+const LARGEST_VNI_V6 = 9999;
 /** Inner Ethernet 14, VXLAN 8, UDP 8, IPv4 20. */
 export const OVERHEAD_BYTES = 50;
+/** With IPv6 40 instead. */
+const OVERHEAD_V6_BYTES = 70;
 
 export interface VxlanOptions {
   readonly vni: number;
@@ -29,56 +41,76 @@ export interface VxlanOptions {
   readonly mtuBytes: number;
 }
 
+/** The devices; null where this host has no IPv6 end. */
+interface Links {
+  readonly v4: VxlanLinkPlan;
+  readonly v6: VxlanLinkPlan | null;
+}
+
 /** @throws BAD_CONFIG for options or an underlay MTU that cannot be used */
 export function createVxlanBackend(input: BackendInput): Backend {
-  const { underlay } = input;
   const options = readOptions(input);
-  const macAddress = vtepMac(input.identity, options.vni);
-  const link: VxlanLinkPlan = {
-    kind: "vxlan",
-    name: `flannel.${options.vni}`,
-    mtuBytes: innerMtu(input, options.mtuBytes, OVERHEAD_BYTES),
-    macAddress,
-    vni: options.vni,
-    port: options.port,
-    localAddress: underlay.address,
-    underlay: underlay.linkName,
-    isLearning: options.isLearning,
-    isGroupPolicy: options.isGroupPolicy,
-  };
+  const links = linksOf(input, options);
+  const all = [links.v4, links.v6].filter((link) => link !== null);
+  const nameFor = (family: IpFamily): string => (family === 6 && links.v6 !== null ? links.v6 : links.v4).name;
   return {
-    ...vxlanIdentity(input, options, macAddress),
+    ...vxlanIdentity(endsOf(input, links)),
     type: VXLAN,
     overheadBytes: OVERHEAD_BYTES,
-    deviceNames: [link.name],
+    deviceNames: all.map(({ name }) => name),
     socket: null,
     plan: (own, peers): Plan => ({
-      links: [link],
-      addresses: subnetsOf(own).map((subnet) => ({ link: link.name, address: deviceAddress(subnet) })),
-      ...wayToPeers(input, link.name, options.hasDirectRouting, own, peers),
+      links: all,
+      addresses: subnetsOf(own).map((subnet) => ({ link: nameFor(subnet.family), address: deviceAddress(subnet) })),
+      ...wayToPeers(input, links, options.hasDirectRouting, own, peers),
       masquerades: masquerades(input, own),
       pumpRoutes: [],
     }),
   };
 }
 
-/** What both engines say of this host, and of others: nobody sees which of them a host runs. */
-export function vxlanIdentity(
-  { underlay }: BackendInput,
-  options: VxlanOptions,
-  macAddress: string,
-): Pick<Backend, "leaseAttrs" | "objectionTo" | "claimOf"> {
+/** Whether an IPv6 address of the underlay would be used. */
+export function usesIpv6Underlay({ config, vxlanEngine }: Pick<BackendInput, "config" | "vxlanEngine">): boolean {
+  return config.backend.type === VXLAN && vxlanEngine === "kernel" && config.networkV6 !== null;
+}
+
+function linksOf(input: BackendInput, options: VxlanOptions): Links {
+  const { underlay, identity } = input;
+  const { vni, port, isLearning, isGroupPolicy, mtuBytes } = options;
+  const common = { kind: "vxlan", vni, port, underlay: underlay.linkName, isLearning, isGroupPolicy } as const;
+  const v4: VxlanLinkPlan = {
+    ...common,
+    name: `flannel.${vni}`,
+    mtuBytes: innerMtu(input, mtuBytes, OVERHEAD_BYTES),
+    macAddress: vtepMac(identity, vni),
+    localAddress: underlay.address,
+  };
+  if (underlay.addressV6 === null || !usesIpv6Underlay(input) || vni > LARGEST_VNI_V6) return { v4, v6: null };
+  const v6: VxlanLinkPlan = {
+    ...common,
+    name: `flannel-v6.${vni}`,
+    mtuBytes: innerMtu(input, mtuBytes, OVERHEAD_V6_BYTES),
+    macAddress: vtepMac(identity, vni, 6),
+    localAddress: underlay.addressV6,
+  };
+  return { v4, v6 };
+}
+
+function endsOf({ underlay: { publicIp, publicIpv6 } }: BackendInput, { v4, v6 }: Links): OwnEnds {
+  const isDual = v6 !== null && publicIpv6 !== null;
   return {
-    leaseAttrs: (node) => ({
-      publicIp: underlay.publicIp,
-      publicIpv6: null,
-      backendType: VXLAN,
-      backendData: { VNI: options.vni, VtepMAC: macAddress },
-      backendV6Data: null,
-      node,
-    }),
-    objectionTo: (peer) => objectionTo(peer, options, macAddress),
-    claimOf: (peer) => `VtepMAC ${peerMac(peer)}`,
+    vni: v4.vni,
+    v4: { endpoint: publicIp, macAddress: v4.macAddress },
+    v6: isDual ? { endpoint: publicIpv6, macAddress: v6.macAddress } : null,
+  };
+}
+
+/** What both engines say of this host, and of others: nobody sees which of them a host without an IPv6 end runs. */
+export function vxlanIdentity(ends: OwnEnds): Pick<Backend, "leaseAttrs" | "objectionTo" | "claimsOf"> {
+  return {
+    leaseAttrs: (node) => leaseAttrs(ends, node),
+    objectionTo: (peer) => objectionTo(peer, ends),
+    claimsOf: (peer) => claimsOf(peer, ends),
   };
 }
 
@@ -119,37 +151,18 @@ function truth(options: Options, key: string): boolean {
   throw new HopsackError("BAD_CONFIG", `Backend.${key} ${JSON.stringify(value)} is not a boolean; write true or false`);
 }
 
-function objectionTo(peer: Lease, { vni }: VxlanOptions, ownMac: string): string | null {
-  const { backendData } = peer.attrs;
-  const problem = (text: string): string => `lease ${describeLease(peer)} is not used: ${text}`;
-  const mac = peerMac(peer);
-  if (mac === null) {
-    const shown = isJsonObject(backendData) ? field(backendData, "VtepMAC") : undefined;
-    const what = shown === undefined ? "no VtepMAC" : `the VtepMAC ${JSON.stringify(shown)}, which is no host's MAC`;
-    return problem(`it has ${what}; restart that host's daemon, or repair or remove the lease`);
-  }
-  if (mac === ownMac) return problem(`it has this host's VtepMAC ${mac}; give one of the hosts another --node-name`);
-  const peerVni = isJsonObject(backendData) ? (field(backendData, "VNI") ?? DEFAULT_VNI) : DEFAULT_VNI;
-  if (peerVni === vni) return null;
-  return problem(`it has the VNI ${JSON.stringify(peerVni)}, and this host ${vni}; give all hosts one Backend.VNI`);
+/** The device that leads to a subnet of a peer, and the peer's end of it; null for a peer whose end cannot be used. */
+function wayTo(family: IpFamily, peer: Lease, links: Links): { link: VxlanLinkPlan; end: TunnelEnd } | null {
+  const endV6 = family === 6 && links.v6 !== null ? endV6Of(peer) : null;
+  if (links.v6 !== null && endV6 !== null) return { link: links.v6, end: endV6 };
+  const end = endOf(peer);
+  return end === null ? null : { link: links.v4, end };
 }
 
-/** The peer's tunnel end, canonical; null for anything but a unicast MAC. */
-export function peerMac({ attrs: { backendData } }: Lease): string | null {
-  const text = isJsonObject(backendData) ? field(backendData, "VtepMAC") : undefined;
-  const octets = typeof text === "string" ? parseMac(text) : undefined;
-  if (typeof text !== "string" || octets === undefined) return null;
-  return isUnicastMac(octets) ? text.toLowerCase() : null;
-}
-
-/** A flannel host with IPv6 has a second device over an IPv6 underlay, which this host cannot reach. */
-export function isReachedHere(peer: Lease, family: 4 | 6): boolean {
-  return family === 4 || peer.attrs.publicIpv6 === null;
-}
-
+/** IPv6 goes between IPv6 ends where both hosts have one, else between the IPv4 ends: both hosts see it alike. */
 function wayToPeers(
   input: BackendInput,
-  link: string,
+  links: Links,
   hasDirectRouting: boolean,
   own: Lease,
   peers: readonly Lease[],
@@ -158,17 +171,19 @@ function wayToPeers(
   const neighbors: NeighborPlan[] = [];
   const fdb = new Map<string, FdbPlan>();
   for (const { subnet, prefix, peer } of peerSubnets(input, own, peers)) {
-    const macAddress = peerMac(peer);
-    if (macAddress === null || !isReachedHere(peer, subnet.family)) continue;
-    const { publicIp } = peer.attrs;
-    if (hasDirectRouting && subnet.family === 4 && isOnLink(input.reach, publicIp)) {
-      routes.push({ prefix, link: input.underlay.linkName, gateway: publicIp, isOnLink: false });
+    const way = wayTo(subnet.family, peer, links);
+    if (way === null) continue;
+    const { name: link } = way.link;
+    const { endpoint, macAddress } = way.end;
+    const isGateway = hasDirectRouting && (subnet.family === 4 || way.link === links.v6);
+    if (isGateway && isOnLink(input.reach, endpoint)) {
+      routes.push({ prefix, link: input.underlay.linkName, gateway: endpoint, isOnLink: false });
       continue;
     }
     const address = baseAddress(subnet);
     routes.push({ prefix, link, gateway: address, isOnLink: true });
     neighbors.push({ link, address, macAddress });
-    fdb.set(macAddress, { link, macAddress, endpoint: publicIp });
+    fdb.set(`${macAddress} ${link}`, { link, macAddress, endpoint });
   }
   return { routes, neighbors, fdb: [...fdb.values()] };
 }

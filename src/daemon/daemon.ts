@@ -74,7 +74,7 @@ async function start(context: Context, signal: AbortSignal): Promise<RunningDaem
 
   const kernel = world.openKernel();
   undo.push("kernel", () => kernel.close());
-  const findUnderlay = () => kernel.findUnderlay({ iface: options.iface, publicIp: options.publicIp });
+  const findUnderlay = () => kernel.findUnderlay(options);
   const underlay = findUnderlay();
   state.underlay = underlay;
   log.info({ ...underlay }, "underlay_chosen");

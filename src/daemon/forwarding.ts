@@ -2,6 +2,7 @@
 // need them. Never tries again: daemon.ts does, by calling apply() once more.
 import { isDeepStrictEqual } from "node:util";
 import type { Backend, BackendInput, Underlay } from "../backend/backend.js";
+import { usesIpv6Underlay } from "../backend/vxlan.js";
 import type { CommandRunner } from "../kernel/commands.js";
 import type { Lease, LeaseAttrs } from "../lease/lease.js";
 import { type NetworkConfig, networksOf } from "../lease/network-config.js";
@@ -84,16 +85,29 @@ export class Forwarding {
       ownSubnets,
       deviceName: options.deviceName,
       deviceNames: backend.deviceNames,
-      underlayAddresses: [underlay.address, underlay.publicIp],
+      underlayAddresses: [
+        ...[underlay.address, underlay.publicIp],
+        ...[underlay.addressV6, underlay.publicIpv6].filter((address) => address !== null),
+      ],
     });
     if (found !== null) throw found;
     return backend;
   }
 
+  /** Whether both ask for the same: an IPv6 address that comes or goes matters to a mode with a tunnel end there only. */
+  isSame(a: Setting, b: Setting): boolean {
+    const { vxlanEngine } = this.#parts.options;
+    const essence = ({ config, underlay }: Setting): Setting => {
+      if (usesIpv6Underlay({ config, vxlanEngine })) return { config, underlay };
+      return { config, underlay: { ...underlay, addressV6: null, publicIpv6: null } };
+    };
+    return isDeepStrictEqual(essence(a), essence(b));
+  }
+
   /** Ends what the setting of before needed; the next apply() makes the new one true. Whether it is another one. */
   async adopt(setting: Setting): Promise<boolean> {
     const before = this.setting;
-    if (isDeepStrictEqual(before, setting)) return false;
+    if (this.isSame(before, setting)) return false;
     this.#backendInput = this.#inputOf(setting);
     this.#backend = this.#parts.world.createBackend(this.#backendInput);
     this.closePump();
@@ -150,7 +164,7 @@ export class Forwarding {
     this.#noteConflicts(conflicts);
     const { pumpRoutes, commands, ...kernelPlan } = this.#backend.plan(own, peers);
     const [link] = kernelPlan.links;
-    const mtuBytes = link?.mtuBytes ?? this.#backendInput.underlay.mtuBytes;
+    const mtus = [this.#backendInput.underlay, ...kernelPlan.links].map(({ mtuBytes }) => mtuBytes);
 
     this.#forgetLostDevice();
     if (this.#pump === null) this.open();
@@ -170,8 +184,8 @@ export class Forwarding {
     const isCommandRun = commands !== undefined && (await this.#parts.commands.follow(commands));
     this.#noteFailures();
     state.peers = peers;
-    state.device = link === undefined ? null : { name: link.name, mtuBytes };
-    await this.#writeSubnetEnv(own, mtuBytes);
+    state.device = link === undefined ? null : { name: link.name, mtuBytes: link.mtuBytes };
+    await this.#writeSubnetEnv(own, Math.min(...mtus)); // a packet that fits into every device
     return isKernelChanged || isTableChanged || isCommandRun;
   }
 

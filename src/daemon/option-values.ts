@@ -4,6 +4,7 @@
 import type { OffloadSwitches } from "../addon.js";
 import type { VxlanEngine } from "../backend/backend.js";
 import { parseIpv4 } from "../net/ipv4.js";
+import { formatIpv6, isHostIpv6, parseIpv6 } from "../net/ipv6.js";
 
 const LOG_LEVELS = ["trace", "debug", "info", "warn", "error", "fatal"] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
@@ -55,6 +56,15 @@ export const hostAddress: ValueParser<string> = {
   parse: (text) => {
     const first = (parseIpv4(text) ?? 0) >>> 24;
     return first === 0 || first === 127 || first >= 224 ? undefined : text;
+  },
+};
+
+/** The same of IPv6. */
+export const hostAddressV6: ValueParser<string> = {
+  accepted: "an IPv6 address of a host, e.g. 2001:db8::10",
+  parse: (text) => {
+    const bits = isHostIpv6(text) ? parseIpv6(text) : undefined;
+    return bits === undefined ? undefined : formatIpv6(bits);
   },
 };
 

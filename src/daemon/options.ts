@@ -28,6 +28,7 @@ export interface DaemonOptions extends StoreOptions, Places {
   /** Name or address of the underlay interface; null = the one of the default route. */
   readonly iface: string | null;
   readonly publicIp: string | null;
+  readonly publicIpv6: string | null;
   readonly ipMasq: boolean;
   readonly ipForward: ForwardAcceptance;
   readonly nodeName: string;
@@ -53,6 +54,11 @@ const FLAGS = {
   backend: { name: "backend", value: "TYPE", help: "backend to use instead of the network configuration's" },
   iface: { name: "iface", value: "NAME|IP", help: "interface that carries the packets (default: the default route's)" },
   publicIp: { name: "public-ip", value: "IP", help: "address the other hosts send to (default: the interface's)" },
+  publicIpv6: {
+    name: "public-ipv6",
+    value: "IPV6",
+    help: "IPv6 address the other hosts send to, where the interface has one (default: the interface's)",
+  },
   subnetFile: {
     name: "subnet-file",
     value: "PATH",
@@ -181,6 +187,7 @@ function readOptions(given: GivenOptions, env: NodeJS.ProcessEnv): DaemonOptions
     backendType: read(FLAGS.backend, values.anyText),
     iface: read(FLAGS.iface, values.anyText),
     publicIp: read(FLAGS.publicIp, values.hostAddress),
+    publicIpv6: read(FLAGS.publicIpv6, values.hostAddressV6),
     ipMasq: isOn(FLAGS.ipMasq),
     ipForward: forwardAcceptance(read(FLAGS.ipForward, values.truth)),
     nodeName: nodeName(read(FLAGS.nodeName, values.hostName)),

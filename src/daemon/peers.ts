@@ -1,6 +1,6 @@
 // Which of the leases in the store this host forwards to. A lease that contradicts another one, or that this mode cannot
 // reach, never disturbs what works: it is left out and said so. Pure.
-import type { Backend } from "../backend/backend.js";
+import type { Backend, Claim } from "../backend/backend.js";
 import { isUnicast } from "../backend/subnets.js";
 import { describeLease, type Lease, leaseKey } from "../lease/lease.js";
 import type { NetworkConfig } from "../lease/network-config.js";
@@ -16,7 +16,7 @@ export interface PeerChoice {
 /** What leases are judged by. */
 export interface PeerRules {
   readonly config: Pick<NetworkConfig, "network">;
-  readonly backend: Pick<Backend, "type" | "objectionTo" | "claimOf">;
+  readonly backend: Pick<Backend, "type" | "objectionTo" | "claimsOf">;
 }
 
 /** Of thousands of leases all but a few are the same the next time: what speaks against one alone is found out once. */
@@ -54,16 +54,20 @@ export class PeerChooser {
         }
         chosen.delete(holder); // one host that moved: what it took last is where it is
       }
-      const claim = this.#rules.backend.claimOf(lease);
-      const claimant = claim === null ? undefined : claims.get(claim);
-      if (claim !== null && claimant !== undefined && claimant.attrs.publicIp !== publicIp) {
-        if (claimant.attrs.node === null || claimant.attrs.node !== lease.attrs.node) {
-          conflicts.push(sharedClaim(claim, claimant, lease));
-          continue;
-        }
-        chosen.delete(claimant); // one host that got another address
+      const claimed = this.#rules.backend.claimsOf(lease);
+      const contests = claimed.flatMap((claim) => {
+        const claimant = claims.get(claim.what);
+        return claimant === undefined || claimant.attrs.publicIp === publicIp ? [] : [{ claim, claimant }];
+      });
+      const contest = contests.find(
+        ({ claimant: { attrs } }) => attrs.node === null || attrs.node !== lease.attrs.node,
+      );
+      if (contest !== undefined) {
+        conflicts.push(sharedClaim(contest.claim, contest.claimant, lease));
+        continue;
       }
-      if (claim !== null) claims.set(claim, lease);
+      for (const { claimant } of contests) chosen.delete(claimant); // one host that got another address
+      for (const { what } of claimed) claims.set(what, lease);
       holders.set(publicIp, lease);
       chosen.add(lease);
     }
@@ -120,6 +124,6 @@ function sharedAddress(older: Lease, newer: Lease): string {
   return `leases ${describeLease(older)} and ${describeLease(newer)} have one public IP ${older.attrs.publicIp}; the first, known longer, is used; give one of the hosts another --public-ip`;
 }
 
-function sharedClaim(claim: string, older: Lease, newer: Lease): string {
-  return `leases ${describeLease(older)} and ${describeLease(newer)} have one ${claim}; the first, known longer, is used; give one of the hosts another --node-name`;
+function sharedClaim({ what, flag }: Claim, older: Lease, newer: Lease): string {
+  return `leases ${describeLease(older)} and ${describeLease(newer)} have one ${what}; the first, known longer, is used; give one of the hosts another ${flag}`;
 }

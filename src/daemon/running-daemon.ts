@@ -1,6 +1,5 @@
 // The daemon once it holds a lease: loops that never give up. Each waits for its own kind of news, and all of them end in one
 // place: applyChanges() makes plan and kernel follow what is known.
-import { isDeepStrictEqual } from "node:util";
 import type { Underlay } from "../backend/backend.js";
 import { HopsackError } from "../errors.js";
 import { type Lease, type LeaseEvent, leaseKey, subnetsOf, type TimedLease } from "../lease/lease.js";
@@ -237,9 +236,10 @@ export class RunningDaemon {
   /** @throws what speaks against the setting on this host */
   #want(setting: Setting): void {
     const { forwarding, bells } = this.#parts;
-    if (isDeepStrictEqual(setting, this.#setting)) return;
-    forwarding.check(setting, subnetsOf(this.#lease));
+    const isSame = forwarding.isSame(setting, this.#setting);
+    if (!isSame) forwarding.check(setting, subnetsOf(this.#lease));
     this.#setting = setting;
+    if (isSame) return;
     bells.changed.ring();
     this.#cacheNews.ring();
   }

@@ -1,9 +1,10 @@
 // Which interface and which of its addresses carry the encapsulated packets. flannel's choice: --iface by name or address,
-// else the interface of the default route; of its IPv4 addresses a global and permanent one first.
+// else the interface of the default route; of its IPv4 addresses a global and permanent one first, of its IPv6 addresses a global
+// one that lasts.
 import type { Underlay } from "../backend/backend.js";
 import { HopsackError } from "../errors.js";
 import type { Rtnetlink } from "../kernel/rtnetlink.js";
-import { parseIpv4 } from "../net/ipv4.js";
+import { formatAddress, parseAddress } from "../net/prefix.js";
 import { type InterfaceAddress, RouteScope } from "../netlink/addr.js";
 import type { Link } from "../netlink/link.js";
 import { type Route, RouteType } from "../netlink/route.js";
@@ -15,37 +16,50 @@ interface HostState {
   readonly links: readonly Link[];
   /** IPv4 only. */
   readonly addresses: readonly InterfaceAddress[];
+  readonly addressesV6: readonly InterfaceAddress[];
 }
 
-/**
- * @param choice.iface name or IPv4 address of the interface, null = the default route's
- * @param choice.publicIp what is published instead of the interface's address
- * @throws NO_INTERFACE, NO_ADDRESS
- */
+export interface UnderlayChoice {
+  /** Name or address of the interface, null = the default route's. */
+  readonly iface: string | null;
+  /** What is published instead of the interface's address; the second has no meaning where there is none to replace. */
+  readonly publicIp: string | null;
+  readonly publicIpv6: string | null;
+}
+
+/** @throws NO_INTERFACE, NO_ADDRESS */
 export function findUnderlay(
   rtnetlink: Pick<Rtnetlink, "links" | "addresses" | "routes">,
-  choice: { readonly iface: string | null; readonly publicIp: string | null },
+  choice: UnderlayChoice,
 ): Underlay {
-  const addresses = rtnetlink.addresses().filter(({ family }) => family === 4);
-  const host: HostState = { links: rtnetlink.links(), addresses };
+  const addresses = rtnetlink.addresses();
+  const host: HostState = {
+    links: rtnetlink.links(),
+    addresses: addresses.filter(({ family }) => family === 4),
+    addressesV6: addresses.filter(({ family }) => family === 6),
+  };
   const link = choice.iface === null ? defaultLink(host, rtnetlink.routes()) : namedLink(host, choice.iface);
   if (!link.isUp) {
     const cure = `switch it on (ip link set ${link.name} up), or choose another one with --iface: ${listing(host)}`;
     throw new HopsackError("NO_INTERFACE", `the interface ${link.name} is down; ${cure}`);
   }
   const address = bestAddress(host, link, choice.iface);
+  const addressV6 = bestAddressV6(host, link, choice.iface);
   return {
     linkName: link.name,
     linkIndex: link.index,
     address,
     publicIp: choice.publicIp ?? address,
+    addressV6,
+    publicIpv6: addressV6 === null ? null : (choice.publicIpv6 ?? addressV6),
     mtuBytes: link.mtuBytes,
   };
 }
 
 function namedLink(host: HostState, iface: string): Link {
-  const isAddress = parseIpv4(iface) !== undefined;
-  const holder = host.addresses.find(({ address }) => address === iface);
+  const wanted = canonical(iface);
+  const isAddress = wanted !== undefined;
+  const holder = [...host.addresses, ...host.addressesV6].find(({ address }) => address === wanted);
   const link = host.links.find(({ name, index }) => (isAddress ? index === holder?.linkIndex : name === iface));
   if (link !== undefined) return link;
   const lack = isAddress
@@ -73,6 +87,28 @@ function bestAddress(host: HostState, link: Link, iface: string | null): string 
   const lack = `the interface ${link.name} has no usable IPv4 address${there.length === 0 ? "" : ` (only ${there.join("; ")})`}`;
   const cure = `give it one (ip address add ADDRESS/LENGTH dev ${link.name}), or choose another one with --iface: ${listing(host)}`;
   throw new HopsackError("NO_ADDRESS", `${lack}; ${cure}`);
+}
+
+/** null where the link has none that others can send to. The kernel lists the newest first: the oldest has proved to last. */
+function bestAddressV6(host: HostState, link: Link, iface: string | null): string | null {
+  const usable = host.addressesV6
+    .filter(({ linkIndex, scope }) => linkIndex === link.index && scope === RouteScope.universe)
+    .filter(({ isDeprecated, isTentative }) => !isDeprecated && !isTentative)
+    .toReversed();
+  const wanted = iface === null ? undefined : canonical(iface);
+  const chosen =
+    usable.find(({ address }) => address === wanted) ?? usable.toSorted((a, b) => rankV6(a) - rankV6(b))[0];
+  return chosen?.address ?? null;
+}
+
+function rankV6({ isTemporary, isPermanent }: InterfaceAddress): number {
+  return (isTemporary ? 2 : 0) + (isPermanent ? 0 : 1);
+}
+
+/** undefined for the name of an interface. */
+function canonical(iface: string): string | undefined {
+  const address = parseAddress(iface);
+  return address && formatAddress(address.family, address.bits);
 }
 
 /** The smaller the better. */

@@ -9,6 +9,7 @@ import type { Reconciler, ReconcilerOptions } from "../kernel/reconciler.js";
 import type { LeaseStore } from "../store/lease-store.js";
 import type { OpenStoreOptions } from "../store/registry.js";
 import type { Clock } from "./clock.js";
+import type { UnderlayChoice } from "./underlay.js";
 
 export interface World {
   readonly clock: Clock;
@@ -34,7 +35,7 @@ export type PlanKeeper = Pick<Reconciler, "setPlan" | "freeName" | "close">;
 /** rtnetlink as the daemon uses it. */
 export interface Kernel {
   /** @throws NO_INTERFACE, NO_ADDRESS */
-  findUnderlay(choice: { readonly iface: string | null; readonly publicIp: string | null }): Underlay;
+  findUnderlay(choice: UnderlayChoice): Underlay;
   findOverlap(input: Omit<OverlapInput, "links" | "addresses" | "routes">): HopsackError | null;
   openReconciler(options: Omit<ReconcilerOptions, "rtnetlink" | "openMonitor" | "onLinkMade">): PlanKeeper;
   /** Whom this link reaches without a router, as the routes are now. */

@@ -44,6 +44,13 @@ export function formatIpv6(bits: bigint): string {
   return `${hex.slice(0, start).join(":")}::${hex.slice(start + length).join(":")}`;
 }
 
+/** Whether other hosts can send to it: neither unspecified, loopback, link-local nor multicast, and no IPv4 address. */
+export function isHostIpv6(text: string): boolean {
+  const bits = parseIpv6(text);
+  if (bits === undefined || bits >> 32n === 0n || bits >> 32n === 0xffffn) return false;
+  return bits >> 118n !== 0xfe80n >> 6n && bits >> 120n !== 0xffn;
+}
+
 function longestZeroRun(groups: readonly number[]): { start: number; length: number } {
   let best = { start: 0, length: 0 };
   let start = 0;

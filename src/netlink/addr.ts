@@ -15,13 +15,17 @@ export interface InterfaceAddress {
   /** Set by hand or by a program, not by DHCP or router advertisements with a lifetime. */
   readonly isPermanent: boolean;
   readonly isDeprecated: boolean;
+  /** An IPv6 privacy address (RFC 8981), which is replaced by another one every day. */
+  readonly isTemporary: boolean;
+  /** Duplicate address detection is under way, or has failed. */
+  readonly isTentative: boolean;
 }
 
 /** rtnetlink's scopes, of addresses and routes alike. */
 export const RouteScope = { universe: 0, link: 253, host: 254, nowhere: 255 } as const;
 
 const IFA = { address: 1, local: 2, flags: 8 };
-const IFA_F = { noDad: 0x02, deprecated: 0x20, permanent: 0x80 };
+const IFA_F = { temporary: 0x01, noDad: 0x02, dadFailed: 0x08, deprecated: 0x20, tentative: 0x40, permanent: 0x80 };
 
 /** ifaddrmsg: family, prefix length, flags, scope, u32 link index. */
 const BODY_BYTES = 8;
@@ -76,5 +80,7 @@ export function parseInterfaceAddressMessage(payload: Uint8Array): InterfaceAddr
     scope: view.getUint8(3),
     isPermanent: (flags & IFA_F.permanent) !== 0,
     isDeprecated: (flags & IFA_F.deprecated) !== 0,
+    isTemporary: family === 6 && (flags & IFA_F.temporary) !== 0, // of an IPv4 address the same bit says: secondary
+    isTentative: (flags & (IFA_F.tentative | IFA_F.dadFailed)) !== 0,
   };
 }

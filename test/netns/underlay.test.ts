@@ -4,7 +4,7 @@ import { findUnderlay } from "../../src/daemon/underlay.js";
 import { Rtnetlink } from "../../src/kernel/rtnetlink.js";
 import { inOwnNamespace, run } from "../support/netns.js";
 
-const ANY = { iface: null, publicIp: null };
+const ANY = { iface: null, publicIp: null, publicIpv6: null };
 
 function setUp(t: Test, commands: readonly string[]): Rtnetlink {
   t.teardown(() => ["eth0", "eth1"].forEach((name) => void run(`ip link delete ${name}`)));
@@ -26,9 +26,17 @@ inOwnNamespace(t, import.meta.url, () => {
     const routes = ["route add default via 192.168.50.1 metric 200", "route add default via 10.99.0.2 metric 100"];
     const rtnetlink = setUp(t, [...both, "link set eth1 mtu 1400", ...routes]);
     const linkIndex = rtnetlink.links().find(({ name }) => name === "eth1")?.index;
-    const expected = { linkName: "eth1", linkIndex, address: "10.99.0.1", publicIp: "10.99.0.1", mtuBytes: 1400 };
+    const expected = {
+      linkName: "eth1",
+      linkIndex,
+      address: "10.99.0.1",
+      publicIp: "10.99.0.1",
+      addressV6: null,
+      publicIpv6: null,
+      mtuBytes: 1400,
+    };
     t.strictSame(findUnderlay(rtnetlink, ANY), expected);
-    t.match(findUnderlay(rtnetlink, { iface: null, publicIp: "203.0.113.9" }), {
+    t.match(findUnderlay(rtnetlink, { iface: null, publicIp: "203.0.113.9", publicIpv6: null }), {
       address: "10.99.0.1",
       publicIp: "203.0.113.9",
     });
@@ -36,12 +44,15 @@ inOwnNamespace(t, import.meta.url, () => {
 
   t.test("--iface is a name or an address; the named address is the one used", async (t) => {
     const rtnetlink = setUp(t, [...both, "address add 192.168.50.77/24 dev eth0"]);
-    t.match(findUnderlay(rtnetlink, { iface: "eth0", publicIp: null }), { linkName: "eth0", address: "192.168.50.10" });
-    t.match(findUnderlay(rtnetlink, { iface: "192.168.50.77", publicIp: null }), {
+    t.match(findUnderlay(rtnetlink, { iface: "eth0", publicIp: null, publicIpv6: null }), {
+      linkName: "eth0",
+      address: "192.168.50.10",
+    });
+    t.match(findUnderlay(rtnetlink, { iface: "192.168.50.77", publicIp: null, publicIpv6: null }), {
       linkName: "eth0",
       address: "192.168.50.77",
     });
-    t.match(findUnderlay(rtnetlink, { iface: "10.99.0.1", publicIp: null }), { linkName: "eth1" });
+    t.match(findUnderlay(rtnetlink, { iface: "10.99.0.1", publicIp: null, publicIpv6: null }), { linkName: "eth1" });
   });
 
   t.test(
@@ -49,7 +60,7 @@ inOwnNamespace(t, import.meta.url, () => {
     async (t) => {
       const add = (address: string) => run(`ip address add ${address} dev eth0`);
       const rtnetlink = setUp(t, []);
-      const chosen = () => findUnderlay(rtnetlink, { iface: "eth0", publicIp: null }).address;
+      const chosen = () => findUnderlay(rtnetlink, { iface: "eth0", publicIp: null, publicIpv6: null }).address;
       run("ip address add 192.168.50.5/24 dev eth0 preferred_lft 0 valid_lft 1000");
       t.throws(chosen, {
         code: "NO_ADDRESS",
@@ -70,7 +81,7 @@ inOwnNamespace(t, import.meta.url, () => {
     const sorted = (message: string) => message.split(/: |, /).sort();
     const messageOf = (iface: string | null): string => {
       try {
-        findUnderlay(rtnetlink, { iface, publicIp: null });
+        findUnderlay(rtnetlink, { iface, publicIp: null, publicIpv6: null });
       } catch (error) {
         t.match(error, { code: "NO_INTERFACE" });
         return error instanceof Error ? error.message : "";
@@ -89,7 +100,7 @@ inOwnNamespace(t, import.meta.url, () => {
 
   t.test("an interface without an IPv4 address is NO_ADDRESS", async (t) => {
     const rtnetlink = setUp(t, ["address add fd00::1/64 dev eth0"]);
-    t.throws(() => findUnderlay(rtnetlink, { iface: "eth0", publicIp: null }), {
+    t.throws(() => findUnderlay(rtnetlink, { iface: "eth0", publicIp: null, publicIpv6: null }), {
       code: "NO_ADDRESS",
       message:
         /^the interface eth0 has no usable IPv4 address; give it one \(ip address add ADDRESS\/LENGTH dev eth0\)/,

@@ -68,6 +68,8 @@ export function readyState(): DaemonState {
     linkIndex: 2,
     address: "192.168.50.10",
     publicIp: "192.168.50.10",
+    addressV6: null,
+    publicIpv6: null,
     mtuBytes: 1500,
   };
   state.lease = lease("10.244.1.0/24", "192.168.50.10", "host-a", { expiresAt: 90_000_000 });

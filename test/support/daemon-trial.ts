@@ -24,6 +24,8 @@ export const UNDERLAY: Underlay = {
   linkIndex: 2,
   address: "192.168.50.10",
   publicIp: "192.168.50.10",
+  addressV6: null,
+  publicIpv6: null,
   mtuBytes: 1500,
 };
 /** The host's own subnet, taken by chance, is none of those that tests give to peers (10.244.200.0/24 and on). */

@@ -8,7 +8,15 @@ import { reservation } from "../../contract/lease-store.js";
 
 const INPUT: BackendInput = {
   config: parseNetworkConfig('{"Network": "10.244.0.0/16", "Backend": {"Type": "alloc"}}', "test"),
-  underlay: { linkName: "eth0", linkIndex: 2, address: "192.168.50.1", publicIp: "192.168.50.1", mtuBytes: 1500 },
+  underlay: {
+    linkName: "eth0",
+    linkIndex: 2,
+    address: "192.168.50.1",
+    publicIp: "192.168.50.1",
+    addressV6: null,
+    publicIpv6: null,
+    mtuBytes: 1500,
+  },
   deviceName: "flannel0",
   ipMasq: false,
   identity: { machineId: "", nodeName: "h1" },
@@ -21,7 +29,7 @@ t.test("plans nothing, whoever the peers are", async (t) => {
   for (const rows of Object.values(backend.plan(reservation(1), [reservation(2)]))) t.same(rows, []);
   t.match(backend, { type: "alloc", overheadBytes: 0, socket: null, deviceNames: [] });
   t.equal(backend.objectionTo(reservation(2)), null);
-  t.equal(backend.claimOf(reservation(2)), null);
+  t.strictSame(backend.claimsOf(reservation(2)), []);
 });
 
 t.test("publishes type and public IP; masquerades when asked", async (t) => {

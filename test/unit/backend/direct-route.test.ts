@@ -53,7 +53,7 @@ t.test("of two routes to one prefix the lower metric counts", async (t) => {
   t.equal(isOnLink(preferred, "192.168.50.11"), false);
 });
 
-t.test("neither our own routes nor IPv6 or multipath ones say that somebody is on the link", async (t) => {
+t.test("neither our own routes nor multipath ones say that somebody is on the link", async (t) => {
   const own = route("10.244.2.0/24", ETH0, null, { protocol: HOPSACK_ROUTE_PROTOCOL });
   t.equal(isReached("10.244.2.1", own), false);
   const hops = [
@@ -61,7 +61,16 @@ t.test("neither our own routes nor IPv6 or multipath ones say that somebody is o
     { linkIndex: ETH1, gateway: null },
   ];
   t.equal(isReached("10.9.0.1", route("10.9.0.0/16", ETH0, null, { nextHops: hops })), false);
-  t.strictSame(linkReach([route("fd00::/64", ETH0, null)], ETH0), NO_REACH);
+});
+
+t.test("IPv6 is judged by its own routes", async (t) => {
+  const lan = route("fd99::/64", ETH0, null, { metric: 256 });
+  const routes = [route("::/0", ETH0, "fe80::1", { metric: 1024 }), lan];
+  t.equal(isReached("fd99::2", ...routes), true);
+  t.equal(isReached("fd99:0:0:1::2", ...routes), false);
+  t.equal(isReached("fd99::2", ...routes, route("fd99::2/128", ETH0, "fd99::1")), false, "behind a router");
+  t.equal(isReached("fd99::2", ...routes, route("fd99::/64", ETH1, null, { metric: 100 })), false, "another link");
+  t.equal(isReached("::ffff:192.168.50.11", ...routes), false, "an IPv4 route is none for IPv6");
 });
 
 t.test("routes outside our link are not kept, however many there are", async (t) => {

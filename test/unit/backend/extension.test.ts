@@ -19,7 +19,15 @@ function input(backend: object, changes: Partial<BackendInput> = {}, network: ob
   const config = { Network: "10.244.0.0/16", ...network, Backend: { Type: "extension", ...backend } };
   return {
     config: parseNetworkConfig(JSON.stringify(config), "test"),
-    underlay: { linkName: "eth0", linkIndex: 2, address: "192.168.50.1", publicIp: "192.168.50.1", mtuBytes: 1500 },
+    underlay: {
+      linkName: "eth0",
+      linkIndex: 2,
+      address: "192.168.50.1",
+      publicIp: "192.168.50.1",
+      addressV6: null,
+      publicIpv6: null,
+      mtuBytes: 1500,
+    },
     deviceName: "flannel0",
     ipMasq: false,
     identity: { machineId: "", nodeName: "h1" },

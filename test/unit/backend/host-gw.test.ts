@@ -13,7 +13,15 @@ function input(changes: Partial<BackendInput> = {}, network: object = {}): Backe
   const config = { Network: "10.244.0.0/16", ...network, Backend: { Type: "host-gw" } };
   return {
     config: parseNetworkConfig(JSON.stringify(config), "test"),
-    underlay: { linkName: "eth0", linkIndex: 2, address: "192.168.50.1", publicIp: "192.168.50.1", mtuBytes: 1500 },
+    underlay: {
+      linkName: "eth0",
+      linkIndex: 2,
+      address: "192.168.50.1",
+      publicIp: "192.168.50.1",
+      addressV6: null,
+      publicIpv6: null,
+      mtuBytes: 1500,
+    },
     deviceName: "flannel0",
     ipMasq: false,
     identity: { machineId: "", nodeName: "h1" },
@@ -50,7 +58,7 @@ t.test("publishes flannel's lease: type and public IP, no data; packets keep the
   const backend = createHostGwBackend(input());
   t.match(backend.leaseAttrs("h1"), { backendType: "host-gw", publicIp: "192.168.50.1", backendData: null });
   t.match(backend, { overheadBytes: 0, socket: null, deviceNames: [] });
-  t.equal(backend.claimOf(peer(2)), null);
+  t.strictSame(backend.claimsOf(peer(2)), []);
 });
 
 t.test("a peer behind a router is refused with the reason", async (t) => {

@@ -7,7 +7,15 @@ import { parseNetworkConfig } from "../../../src/lease/network-config.js";
 function create(backend: unknown): ReturnType<typeof createBackend> {
   return createBackend({
     config: parseNetworkConfig(JSON.stringify({ Network: "10.244.0.0/16", Backend: backend }), "test"),
-    underlay: { linkName: "eth0", linkIndex: 2, address: "192.168.50.1", publicIp: "192.168.50.1", mtuBytes: 1500 },
+    underlay: {
+      linkName: "eth0",
+      linkIndex: 2,
+      address: "192.168.50.1",
+      publicIp: "192.168.50.1",
+      addressV6: null,
+      publicIpv6: null,
+      mtuBytes: 1500,
+    },
     deviceName: "flannel0",
     ipMasq: false,
     identity: { machineId: "0123456789abcdef0123456789abcdef", nodeName: "h1" },

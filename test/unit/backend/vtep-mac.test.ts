@@ -11,10 +11,11 @@ t.test("a host's MAC never changes: other versions and the other engine compute 
   t.equal(vtepMac(H1, 1), "7e:f8:68:81:1d:94");
 });
 
-t.test("machine, node name and VNI each make another MAC", async (t) => {
+t.test("machine, node name, VNI and the family of the outer packets each make another MAC", async (t) => {
   const all = [
     vtepMac(H1, 1),
     vtepMac(H1, 2),
+    vtepMac(H1, 1, 6),
     vtepMac({ ...H1, nodeName: "h2" }, 1),
     vtepMac({ ...H1, machineId: "" }, 1),
   ];

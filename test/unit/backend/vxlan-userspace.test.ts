@@ -14,7 +14,15 @@ function input(backend: object = {}, changes: Partial<BackendInput> = {}, networ
   const config = { Network: "10.244.0.0/16", ...network, Backend: { Type: "vxlan", ...backend } };
   return {
     config: parseNetworkConfig(JSON.stringify(config), "test"),
-    underlay: { linkName: "eth0", linkIndex: 2, address: "192.168.50.1", publicIp: "192.168.50.1", mtuBytes: 1500 },
+    underlay: {
+      linkName: "eth0",
+      linkIndex: 2,
+      address: "192.168.50.1",
+      publicIp: "192.168.50.1",
+      addressV6: null,
+      publicIpv6: null,
+      mtuBytes: 1500,
+    },
     deviceName: "flannel0",
     ipMasq: false,
     identity: IDENTITY,
@@ -42,7 +50,7 @@ t.test("publishes what the kernel engine publishes", async (t) => {
   t.same(userspace.leaseAttrs("h1"), kernel.leaseAttrs("h1"));
   t.equal(userspace.overheadBytes, kernel.overheadBytes);
   t.equal(userspace.objectionTo(reservation(2)), kernel.objectionTo(reservation(2)));
-  t.equal(userspace.claimOf(peer(2)), kernel.claimOf(peer(2)));
+  t.strictSame(userspace.claimsOf(peer(2)), kernel.claimsOf(peer(2)));
   t.same(userspace.deviceNames, kernel.deviceNames);
 });
 

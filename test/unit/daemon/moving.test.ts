@@ -81,6 +81,37 @@ t.test("changes of the host that are none of the underlay change nothing", async
   t.same(trial.deeds.slice(before.length), ["publish 10.244.200.0/24"]);
 });
 
+t.test(
+  "an IPv6 address that comes is nothing to a mode without an IPv6 end; vxlan publishes it, and takes it back",
+  async (t) => {
+    const dual = CONFIG.replace("{", '{"EnableIPv6": true, "IPv6Network": "fd00::/48", ');
+    const trial = new Trial(t, undefined, new MemoryState(dual));
+    trial.run();
+    await trial.logged("ready");
+    const before = [...trial.deeds];
+    trial.underlay = { ...UNDERLAY, addressV6: "fd99::1", publicIpv6: "fd99::1" };
+    trial.events?.onHostChange();
+    trial.leases.put(peerB);
+    await until("b is published", () => trial.deeds.at(-1) === "publish 10.244.200.0/24");
+    t.same(trial.deeds.slice(before.length), ["publish 10.244.200.0/24"], "the pump goes on");
+
+    const mtu = () => /FLANNEL_MTU=(\d+)/.exec(readFileSync(trial.subnetFile, "utf8"))?.[1];
+    trial.leases.configText = dual.replace('"udp"', '"vxlan"');
+    trial.configChanged();
+    await until("it is published", () => trial.own().attrs.publicIpv6 === "fd99::1");
+    t.match(trial.own().attrs.backendV6Data, { VNI: 1, VtepMAC: /^[0-9a-f:]{17}$/ });
+    await until("subnet.env has the MTU that both devices carry", () => mtu() === "1430");
+    trial.underlay = { ...UNDERLAY, addressV6: "fd99::7", publicIpv6: "2001:db8::7" };
+    trial.events?.onHostChange();
+    await until("the new one is published", () => trial.own().attrs.publicIpv6 === "2001:db8::7");
+    trial.underlay = UNDERLAY;
+    trial.events?.onHostChange();
+    await until("it is taken back", () => trial.own().attrs.publicIpv6 === null);
+    t.equal(trial.own().attrs.backendV6Data, null);
+    await until("there is one device again", () => mtu() === "1450");
+  },
+);
+
 t.test("with no usable address the last one stays in force, and the status says so", async (t) => {
   const trial = new Trial(t);
   trial.run();

@@ -32,6 +32,7 @@ t.test("without flags the daemon runs with flannel's defaults where flannel has 
     backendType: null,
     iface: null,
     publicIp: null,
+    publicIpv6: null,
     subnetFile: "/run/flannel/subnet.env",
     leaseCache: "/var/lib/hopsack/known-leases.json",
     ipMasq: false,
@@ -69,6 +70,7 @@ const CASES: readonly [flag: string, value: string, option: Partial<DaemonOption
   ["backend", "udp", { backendType: "udp" }],
   ["iface", "eth0", { iface: "eth0" }],
   ["public-ip", "192.168.50.10", { publicIp: "192.168.50.10" }],
+  ["public-ipv6", "2001:DB8:0::10", { publicIpv6: "2001:db8::10" }],
   ["subnet-file", "/tmp/subnet.env", { subnetFile: "/tmp/subnet.env", leaseCache: "/tmp/known-leases.json" }],
   ["lease-cache", "/tmp/leases.json", { leaseCache: "/tmp/leases.json" }],
   ["ip-masq", "true", { ipMasq: true }],
@@ -121,6 +123,10 @@ t.test("offloads are named one by one, all or none", async (t) => {
 t.test("a value that cannot be used is refused in one sentence with flag, value and what is accepted", async (t) => {
   const table: readonly [argv: string[], sentence: string][] = [
     [["--lease-ttl", "soon"], "--lease-ttl soon is not accepted; give whole seconds from 1 to 31536000"],
+    [
+      ["--public-ipv6", "fe80::1"],
+      "--public-ipv6 fe80::1 is not accepted; give an IPv6 address of a host, e.g. 2001:db8::10",
+    ],
     [["--lease-ttl", "0"], "--lease-ttl 0 is not accepted; give whole seconds from 1 to 31536000"],
     [["--lease-ttl", "1e3"], "--lease-ttl 1e3 is not accepted; give whole seconds from 1 to 31536000"],
     [

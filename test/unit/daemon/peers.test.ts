@@ -5,7 +5,7 @@ import { parseNetworkConfig } from "../../../src/lease/network-config.js";
 import { lease } from "../../support/daemon-fixtures.js";
 
 /** A mode that can reach everybody. */
-const ANY = { type: "udp", objectionTo: () => null, claimOf: () => null };
+const ANY = { type: "udp", objectionTo: () => null, claimsOf: () => [] };
 const own = lease("10.244.1.0/24", "192.168.50.10", "a");
 const b = lease("10.244.2.0/24", "192.168.50.11", "b");
 const c = lease("10.244.3.0/24", "192.168.50.12", "c");
@@ -95,7 +95,7 @@ t.test("a peer that the mode cannot reach is left out with the mode's sentence",
 t.test(
   "of two hosts with one claim the one known longer is used; one host that got another address is not two",
   async (t) => {
-    const backend = { ...ANY, claimOf: () => "VtepMAC 02:00:00:00:00:02" };
+    const backend = { ...ANY, claimsOf: () => [{ what: "VtepMAC 02:00:00:00:00:02", flag: "--node-name" }] };
     t.same(peersOf(own, [b, c], { backend }), {
       peers: [b],
       conflicts: [
@@ -108,3 +108,15 @@ t.test(
     t.same(peersOf(own, [b, dual], { backend }).conflicts, []);
   },
 );
+
+t.test("any of several claims may be the one that two hosts share", async (t) => {
+  const claimsOf = ({ attrs }: Lease) => [
+    { what: `VtepMAC of ${attrs.node}`, flag: "--node-name" },
+    { what: "public IPv6 fd99::2", flag: "--public-ipv6" },
+  ];
+  const { peers, conflicts } = peersOf(own, [b, c], { backend: { ...ANY, claimsOf } });
+  t.same(peers, [b]);
+  t.match(conflicts, [
+    /of b and .* of c have one public IPv6 fd99::2; .* give one of the hosts another --public-ipv6$/,
+  ]);
+});

@@ -27,7 +27,8 @@ function address(text: string, linkName: string): InterfaceAddress {
   const [address = "", length] = text.split("/");
   const linkIndex = LINKS.findIndex(({ name }) => name === linkName) + 1;
   const family = text.includes(":") ? 6 : 4;
-  return { linkIndex, family, address, prefixLength: Number(length), scope: 0, isPermanent: true, isDeprecated: false };
+  const state = { isPermanent: true, isDeprecated: false, isTemporary: false, isTentative: false };
+  return { linkIndex, family, address, prefixLength: Number(length), scope: 0, ...state };
 }
 
 function route(prefix: string, linkName: string | null, differences: Partial<Route> = {}): Route {

@@ -2,7 +2,7 @@
 import { isIPv6 } from "node:net";
 import fc from "fast-check";
 import t from "tap";
-import { formatIpv6, parseIpv6 } from "../../../src/net/ipv6.js";
+import { formatIpv6, isHostIpv6, parseIpv6 } from "../../../src/net/ipv6.js";
 
 t.test("reads every notation of RFC 4291", async (t) => {
   t.equal(parseIpv6("::"), 0n);
@@ -73,4 +73,21 @@ t.test("what is formatted reads back as the same number", async (t) => {
     { numRuns: 1000 },
   );
   t.pass();
+});
+
+t.test("an address of a host is one that other hosts can send to", async (t) => {
+  for (const text of ["2001:db8::10", "fd00::", "fec0::1", "64:ff9b::c000:201"]) t.equal(isHostIpv6(text), true, text);
+  const others = [
+    "::",
+    "::1",
+    "::10.0.0.1",
+    "::ffff:10.0.0.1",
+    "fe80::1",
+    "febf::1",
+    "ff02::1",
+    "ffff::",
+    "10.0.0.1",
+    "",
+  ];
+  for (const text of others) t.equal(isHostIpv6(text), false, text);
 });

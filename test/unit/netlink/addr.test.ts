@@ -29,6 +29,8 @@ t.test("an IPv4 address is read", golden, async (t) => {
     scope: RouteScope.universe,
     isPermanent: true,
     isDeprecated: false,
+    isTemporary: false,
+    isTentative: false,
   });
 });
 
@@ -54,6 +56,20 @@ t.test("IPv6 addresses are read, link-local ones with their scope", golden, asyn
     "500000001400020001000000925000000a40c0fd0200000014000100fe80000000000000bcf323fffe3b94fa" +
     "14000600ffffffffffffffff4daa06004daa060008000800c000000005000b0003000000";
   t.match(parsed(linkLocal), { address: "fe80::bcf3:23ff:fe3b:94fa", scope: RouteScope.link, isPermanent: true });
+});
+
+t.test("addresses that do not last, or may not be used yet, are told from others", async (t) => {
+  const withFlags = (family: number, flags: number) => {
+    const addressBytes = family === 2 ? "0a630001" : "fd000000000000000000000000000001";
+    const attribute = `${family === 2 ? "08" : "14"}000100${addressBytes}`;
+    const body = `${family === 2 ? "0218" : "0a40"}${flags.toString(16).padStart(2, "0")}0003000000`;
+    return parseInterfaceAddressMessage(Uint8Array.from(Buffer.from(body + attribute, "hex")));
+  };
+  t.match(withFlags(10, 0x80), { isTemporary: false, isTentative: false });
+  t.match(withFlags(10, 0x01), { isTemporary: true, isTentative: false });
+  t.match(withFlags(10, 0xc0), { isTentative: true });
+  t.match(withFlags(10, 0x88), { isTentative: true }, "detection failed: another host has it");
+  t.match(withFlags(2, 0x81), { isTemporary: false }, "of an IPv4 address the bit says: secondary");
 });
 
 t.test("what is asked to be added is read back as the same address", async (t) => {

@@ -48,7 +48,8 @@ function link(index: number, name: string, differences: Partial<Link> = {}): Lin
 function address(text: string, linkIndex = TUN, scope = 0): InterfaceAddress {
   const [address = "", length] = text.split("/");
   const family = text.includes(":") ? 6 : 4;
-  return { linkIndex, family, address, prefixLength: Number(length), scope, isPermanent: true, isDeprecated: false };
+  const state = { isPermanent: true, isDeprecated: false, isTemporary: false, isTentative: false };
+  return { linkIndex, family, address, prefixLength: Number(length), scope, ...state };
 }
 
 function route(prefix: string, linkIndex: number, gateway: string | null, differences: Partial<Route> = {}): Route {
