@@ -22,7 +22,7 @@ interface Ownership {
   isOnOwnLink(route: Route): boolean;
 }
 
-/** New routes first, so that no packet finds the gap. @param found by the plan's names */
+/** New routes first, so that no packet finds the gap, where the kernel lets us. @param found by the plan's names */
 export function routeChanges(
   actual: { readonly routes: readonly Route[]; readonly links: readonly Link[] },
   plans: readonly RoutePlan[],
@@ -33,7 +33,7 @@ export function routeChanges(
   const ownership = ownershipOf(actual.routes, ownLinks, networks);
   const rivals = rivalsByPrefix(actual.routes, ownership);
   const settled = new Set<Route>();
-  const additions: RouteChange[] = [];
+  const additions: (RouteChange | RouteRemoval)[] = [];
   for (const { prefix, link: name, gateway, isOnLink } of plans) {
     const link = found.get(name);
     if (link === undefined) continue;
@@ -41,7 +41,11 @@ export function routeChanges(
     if (rival !== undefined) settled.add(rival);
     const kind = routeChangeKind(rival, { linkIndex: link.index, gateway }, ownership);
     const target = { prefix, linkIndex: link.index, linkName: link.name, gateway, isOnLink, metric: null };
-    if (kind !== null) additions.push({ kind, ...target });
+    if (kind === "replace-route" && rival !== undefined && isObstacle(rival, target)) {
+      additions.push(...removal(rival, actual.links), { kind: "add-route", ...target });
+    } else if (kind !== null) {
+      additions.push({ kind, ...target });
+    }
   }
   const stale = actual.routes.filter((route) => ownership.isOurs(route) && !settled.has(route));
   return [...additions, ...stale.flatMap((route) => removal(route, actual.links))];
@@ -86,6 +90,12 @@ function routeChangeKind(
   const hasOwner = rival.protocol === HOPSACK_ROUTE_PROTOCOL || !isOnOwnLink(rival);
   if (isTrue && hasOwner) return null;
   return isOurs(rival) || isOnOwnLink(rival) ? "replace-route" : "add-route";
+}
+
+/** Linux refuses an on-link IPv6 gateway while a route of another link leads to it (ip6_route_check_nh_onlink). */
+function isObstacle(rival: Route, { isOnLink, gateway, linkIndex }: Omit<RouteChange, "kind">): boolean {
+  const isElsewhere = rival.nextHops.some((hop) => hop.linkIndex !== linkIndex);
+  return isOnLink && gateway !== null && rival.family === 6 && isElsewhere;
 }
 
 function removal(route: Route, links: readonly Link[]): RouteRemoval[] {

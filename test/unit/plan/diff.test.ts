@@ -147,6 +147,21 @@ t.test("our own route with another next hop is replaced, not added and removed",
   ]);
 });
 
+t.test("an IPv6 route through another link makes way before one with an on-link gateway", async (t) => {
+  const old = route("fd55:0:0:2::/64", ETH, "fd99::11");
+  const onLink = { prefix: "fd55:0:0:2::/64", link: "flannel0", gateway: "fd55:0:0:2::", isOnLink: true };
+  const changesTo = (wanted: Plan["routes"][number], found: Route): string[] =>
+    diff({ addresses: [], routes: [found] }, { addresses: [], routes: [wanted] });
+  t.strictSame(changesTo(onLink, old), [
+    "remove-route fd55:0:0:2::/64 via fd99::11 dev eth0",
+    "add-route fd55:0:0:2::/64 via fd55:0:0:2:: dev flannel0",
+  ]);
+  const here = route("fd55:0:0:2::/64", TUN, "fd55:0:0:9::");
+  t.strictSame(changesTo(onLink, here), ["replace-route fd55:0:0:2::/64 via fd55:0:0:2:: dev flannel0"]);
+  const plain = { ...onLink, link: "eth0", gateway: "fd99::11", isOnLink: false };
+  t.strictSame(changesTo(plain, here), ["replace-route fd55:0:0:2::/64 via fd99::11 dev eth0"]);
+});
+
 t.test("a foreign route in our place is replaced on our own device only", async (t) => {
   const onDevice = route("10.55.0.0/16", TUN, null, { protocol: 3 });
   t.strictSame(diff({ routes: [onDevice] }), ["replace-route 10.55.0.0/16 dev flannel0"]);
