@@ -100,13 +100,14 @@ function headline(report: StatusReport, paint: Paint): string {
 
 function facts(report: StatusReport, now: number): string[] {
   const { lease, device, underlay, store, offloads } = report;
+  const publicIpv6 = lease?.publicIpv6 ?? null;
   const rows: (readonly [string, string])[] = [
     ["lease", lease === null ? "none yet" : leaseText(lease, now)],
     ["network", report.network ?? "not known yet"],
     ["store", `${store.spec}, ${store.connected ? "connected" : "not connected"}`],
   ];
   if (device !== null) rows.push(["device", `${device.name}, MTU ${device.mtuBytes}`]);
-  if (underlay !== null) rows.push(["underlay", underlayText(underlay)]);
+  if (underlay !== null) rows.push(["underlay", underlayText(underlay, publicIpv6)]);
   if (offloads !== null) rows.push(["offloads", offloadText(offloads)]);
   return rows.map(([label, value]) => `${label.padEnd(LABEL_WIDTH)}${value}`);
 }
@@ -117,9 +118,10 @@ function leaseText(lease: NonNullable<StatusReport["lease"]>, now: number): stri
   return `${subnets}, ends in ${formatDuration((Date.parse(lease.expiresAt) - now) / 1000)} unless renewed`;
 }
 
-function underlayText({ link, address, publicIp, mtuBytes }: NonNullable<StatusReport["underlay"]>): string {
+function underlayText(underlay: NonNullable<StatusReport["underlay"]>, publicIpv6: string | null): string {
+  const { link, address, publicIp, mtuBytes } = underlay;
   const published = publicIp === address ? "" : `, published as ${publicIp}`;
-  return `${link} ${address}${published}, MTU ${mtuBytes}`;
+  return `${link} ${address}${published}${publicIpv6 === null ? "" : `, for IPv6 ${publicIpv6}`}, MTU ${mtuBytes}`;
 }
 
 function offloadText(offloads: NonNullable<StatusReport["offloads"]>): string {

@@ -35,6 +35,8 @@ interface LeaseReport {
   readonly subnet: string;
   readonly subnetV6: string | null;
   readonly publicIp: string;
+  /** Where others send what is IPv6; null: to publicIp as well. */
+  readonly publicIpv6: string | null;
   /** ISO 8601; null = never. */
   readonly expiresAt: string | null;
 }
@@ -43,6 +45,7 @@ interface PeerReport {
   readonly subnet: string;
   readonly subnetV6: string | null;
   readonly publicIp: string;
+  readonly publicIpv6: string | null;
   readonly node: string | null;
   readonly backendType: string;
 }
@@ -161,6 +164,7 @@ function leaseReport(lease: Lease): LeaseReport {
     subnet: formatPrefix(lease.subnet),
     subnetV6: lease.subnetV6 === null ? null : formatPrefix(lease.subnetV6),
     publicIp: lease.attrs.publicIp,
+    publicIpv6: lease.attrs.publicIpv6,
     expiresAt: lease.expiresAt === null ? null : new Date(lease.expiresAt).toISOString(),
   };
 }
@@ -170,6 +174,7 @@ function peerReport(lease: Lease): PeerReport {
     subnet: formatPrefix(lease.subnet),
     subnetV6: lease.subnetV6 === null ? null : formatPrefix(lease.subnetV6),
     publicIp: lease.attrs.publicIp,
+    publicIpv6: lease.attrs.publicIpv6,
     node: lease.attrs.node,
     backendType: lease.attrs.backendType,
   };

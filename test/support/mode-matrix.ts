@@ -197,8 +197,7 @@ class Site {
   }
 
   cleanUp(member: Member): string {
-    const paths = `--subnet-file ${this.#place.subnetFile(member)} --status-socket ${this.#place.socket(member)}`;
-    return hopsack(member, `cleanup ${paths}`);
+    return this.#place.cleanUp(member);
   }
 
   warnings(member: Member): unknown {

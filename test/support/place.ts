@@ -65,6 +65,11 @@ export class Place {
     return JSON.parse(hopsack(host, `status --json --socket ${this.socket(host)}`));
   }
 
+  /** What `hopsack cleanup` says. */
+  cleanUp(host: Host): string {
+    return hopsack(host, `cleanup --subnet-file ${this.subnetFile(host)} --status-socket ${this.socket(host)}`);
+  }
+
   /** Makes the host take this subnet, as one it had before. */
   reserve(host: Host, subnet: string): void {
     mkdirSync(join(this.folder, host.name), { recursive: true });

@@ -28,6 +28,7 @@ t.test("the report says what the daemon holds, moves and loses", async (t) => {
     subnet: "10.244.30.0/24",
     subnetV6: null,
     publicIp: "192.168.50.12",
+    publicIpv6: null,
     node: null,
     backendType: "udp",
   });
