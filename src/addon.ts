@@ -34,6 +34,12 @@ export interface HeaderCheck extends HeaderField {
   readonly exceptVersion?: 4 | 6;
 }
 
+/** Device and socket of a pump as open descriptors. */
+export interface HandedOver {
+  readonly tunFd: number;
+  readonly socketFd: number;
+}
+
 interface NativePumpOptions {
   /** Interface name of the TUN device; at most 15 bytes. */
   readonly tunName: string;
@@ -62,12 +68,16 @@ interface NativePumpOptions {
   readonly onPunt: (datagram: Uint8Array) => Uint8Array | null;
   /** One word for each of `counterNames`, over a SharedArrayBuffer; written by the pump's threads, read with Atomics. */
   readonly counters: BigUint64Array;
+  /** Goes on with these instead of opening others; the pump's from here on, closed when they cannot be used (EBADFD). */
+  readonly handedOver: HandedOver | null;
 }
 
 /** The packet threads. Lifecycle: construct (opens TUN and socket), publish, start, publish …, stop. */
 export interface NativePump {
   readonly tunName: string;
   readonly tunIfIndex: number;
+  /** To send to another process; the pump's own, until stop(). */
+  descriptors(): HandedOver;
   /** Replaces the forwarding table at once; layout of the records: dataplane/fib-records.ts. */
   publish(nextHops: Uint8Array, headers: Uint8Array, routes: Uint8Array): void;
   /** Throws EAGAIN when there can be no more threads; the pump is then stopped. */
@@ -91,6 +101,13 @@ export interface NativeNetlinkMonitor {
   close(): void;
 }
 
+/** A unix datagram socket that speaks sd_notify(3); makes its file, and does not remove it. */
+export interface NativeNotifySocket {
+  /** The next datagram; its descriptors are the caller's to close. null: none is there. */
+  receive(): { readonly text: string; readonly fds: number[] } | null;
+  close(): void;
+}
+
 export interface NativeAddon {
   readonly Pump: new (options: NativePumpOptions) => NativePump;
   readonly NetlinkSocket: new () => NativeNetlinkSocket;
@@ -103,6 +120,9 @@ export interface NativeAddon {
     onMessages: (messages: Uint8Array[]) => void,
     protocol?: number,
   ) => NativeNetlinkMonitor;
+  readonly NotifySocket: new (path: string) => NativeNotifySocket;
+  /** Sends text and copies of descriptors to a path or `@name`; waits a second at most, then throws EAGAIN. */
+  readonly sendNotification: (address: string, text: string, fds: readonly number[]) => void;
   /** flock(2), exclusive, without waiting: false when another process holds it. Released when the fd is closed. */
   readonly tryLockFile: (fd: number) => boolean;
   /** Names of the counter words, in the order of NativePumpOptions.counters. */

@@ -22,6 +22,7 @@ const ERROR_CODES = [
   "PORT_TAKEN", // the UDP port is in use
   "KERNEL_REFUSED", // the kernel rejected a netlink request, an nftables rule or a thread
   "FILE_UNWRITABLE", // a file of ours (subnet.env, socket, lab state) cannot be written
+  "HANDOVER_FAILED", // another daemon did not hand over device and socket, or those handed over cannot be used
   "ALREADY_RUNNING", // another hopsackd serves this status socket
   "NOT_RUNNING", // no hopsackd answers on the status socket
   "TOOL_MISSING", // an outside program (ip, ping, iperf3 ...) is not installed

@@ -2,6 +2,7 @@
 #include <napi.h>
 
 #include "addon/netlink_wrap.h"
+#include "addon/notify_wrap.h"
 #include "addon/pump_wrap.h"
 #include "pump/counters.h"
 
@@ -28,6 +29,7 @@ Napi::Value DropReasons(Napi::Env env) {
 Napi::Object Init(Napi::Env env, Napi::Object exports) {
   InitPump(env, exports);
   InitNetlink(env, exports);
+  InitNotify(env, exports);
   exports.Set("counterNames", CounterNames(env));
   exports.Set("dropReasons", DropReasons(env));
   return exports;

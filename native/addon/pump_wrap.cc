@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "addon/errors.h"
+#include "io/handed_over.h"
 #include "pump/pump.h"
 
 namespace hopsack {
@@ -97,6 +98,22 @@ OffloadFlags ParseOffloads(Napi::Object offloads) {
   return {flag("tso"), flag("uso"), flag("udpGso"), flag("udpGro"), flag("tunGro")};
 }
 
+/** Owned by the pump from here on. */
+HandedOver ParseHandedOver(const Napi::Value& value) {
+  if (!value.IsObject()) return {};
+  const auto fd = [&](const char* name) {
+    return UniqueFd(value.As<Napi::Object>().Get(name).As<Napi::Number>().Int32Value());
+  };
+  return {fd("tunFd"), fd("socketFd")};
+}
+
+/** As a system error has it: `code` tells it from others. */
+Napi::Error ToJavaScript(Napi::Env env, const UnusableDescriptor& error) {
+  Napi::Error result = Napi::Error::New(env, error.what());
+  result.Set("code", Napi::String::New(env, "EBADFD"));
+  return result;
+}
+
 class PumpWrap : public Napi::ObjectWrap<PumpWrap> {
  public:
   static void Init(Napi::Env env, Napi::Object exports) {
@@ -104,6 +121,7 @@ class PumpWrap : public Napi::ObjectWrap<PumpWrap> {
                                     {
                                         InstanceAccessor<&PumpWrap::TunName>("tunName"),
                                         InstanceAccessor<&PumpWrap::TunIfIndex>("tunIfIndex"),
+                                        InstanceMethod<&PumpWrap::Descriptors>("descriptors"),
                                         InstanceMethod<&PumpWrap::Publish>("publish"),
                                         InstanceMethod<&PumpWrap::Start>("start"),
                                         InstanceMethod<&PumpWrap::Stop>("stop"),
@@ -115,7 +133,7 @@ class PumpWrap : public Napi::ObjectWrap<PumpWrap> {
     auto counters = options.Get("counters").As<Napi::BigUint64Array>();
     if (counters.ElementLength() != kWordCount) throw BadArgument(info.Env(), "counters must have one word per name");
     counters_ = Napi::Persistent(counters.As<Napi::Object>());
-    const PumpOptions pump_options = {
+    PumpOptions pump_options = {
         options.Get("tunName").As<Napi::String>(),
         ParseLocal(options),
         options.Get("sourcePorts").As<Napi::Number>().Uint32Value(),
@@ -128,9 +146,12 @@ class PumpWrap : public Napi::ObjectWrap<PumpWrap> {
         ParsePunts(options),
         [this] { wake_.NonBlockingCall(); },
         counters.Data(),
+        ParseHandedOver(options.Get("handedOver")),
     };
     try {
-      pump_ = std::make_unique<Pump>(pump_options);
+      pump_ = std::make_unique<Pump>(std::move(pump_options));
+    } catch (const UnusableDescriptor& error) {
+      throw ToJavaScript(info.Env(), error);
     } catch (const SystemError& error) {
       throw ToJavaScript(info.Env(), error);
     }
@@ -170,6 +191,13 @@ class PumpWrap : public Napi::ObjectWrap<PumpWrap> {
   Napi::Value TunName(const Napi::CallbackInfo& info) { return Napi::String::New(info.Env(), pump_->tun_name()); }
   Napi::Value TunIfIndex(const Napi::CallbackInfo& info) {
     return Napi::Number::New(info.Env(), pump_->tun_if_index());
+  }
+
+  Napi::Value Descriptors(const Napi::CallbackInfo& info) {
+    Napi::Object result = Napi::Object::New(info.Env());
+    result.Set("tunFd", Napi::Number::New(info.Env(), pump_->tun_fd()));
+    result.Set("socketFd", Napi::Number::New(info.Env(), pump_->socket_fd()));
+    return result;
   }
 
   void Publish(const Napi::CallbackInfo& info) {

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <cstring>
 
+#include "io/handed_over.h"
 #include "io/system_error.h"
 
 // Linux 6.2; Debian 12's headers are older.
@@ -44,6 +45,25 @@ Tun::Tun(const std::string& name, bool vnet_header)
   name_ = request.ifr_name;
   if_index_ = if_nametoindex(name_.c_str());
   if (vnet_header) Check(ioctl(fd_.get(), TUNSETVNETHDRSZ, &kVnetHeaderBytes), "TUNSETVNETHDRSZ");
+}
+
+Tun::Tun(UniqueFd handed_over, const std::string& name, bool vnet_header)
+    : fd_(std::move(handed_over)), name_(name), if_index_(if_nametoindex(name.c_str())) {
+  ifreq device{};
+  if (ioctl(fd_.get(), TUNGETIFF, &device) != 0)
+    throw UnusableDescriptor("it is no TUN device, or one that was removed");
+  if (name != device.ifr_name || if_index_ == 0) {
+    throw UnusableDescriptor("it is the TUN device " + std::string(device.ifr_name) + ", not " + name);
+  }
+  const unsigned kind = IFF_TUN | IFF_NO_PI | IFF_VNET_HDR;
+  const unsigned wanted = IFF_TUN | IFF_NO_PI | (vnet_header ? unsigned{IFF_VNET_HDR} : 0U);
+  int header_bytes = 0;
+  if ((static_cast<unsigned>(device.ifr_flags) & kind) != wanted ||
+      (vnet_header && (ioctl(fd_.get(), TUNGETVNETHDRSZ, &header_bytes) != 0 || header_bytes != kVnetHeaderBytes))) {
+    throw UnusableDescriptor("the TUN device " + name + " was opened for another way to carry packets (--naive)");
+  }
+  Check(fcntl(fd_.get(), F_SETFD, FD_CLOEXEC), "F_SETFD");
+  Check(fcntl(fd_.get(), F_SETFL, O_NONBLOCK), "F_SETFL");
 }
 
 Tun::Offloads Tun::SetOffloads(Offloads wanted) {

@@ -21,6 +21,12 @@ class Tun {
    */
   Tun(const std::string& name, bool vnet_header);
 
+  /**
+   * Goes on with the device that is open as `handed_over`, with what is queued in it.
+   * @throws UnusableDescriptor when it is no TUN device, or another one than Tun(name, vnet_header) would be
+   */
+  Tun(UniqueFd handed_over, const std::string& name, bool vnet_header);
+
   /** Asks for super-packets; what the kernel does not know is left out (USO needs Linux 6.2). Returns what it granted.
    */
   Offloads SetOffloads(Offloads wanted);

@@ -1,5 +1,6 @@
 #include "io/udp_socket.h"
 
+#include <fcntl.h>
 #include <linux/filter.h>
 #include <netinet/udp.h>
 #include <sys/socket.h>
@@ -8,6 +9,7 @@
 #include <cstdio>
 #include <tuple>
 
+#include "io/handed_over.h"
 #include "io/system_error.h"
 
 namespace hopsack {
@@ -41,12 +43,34 @@ void SetBuffer(int fd, int force_option, int option) {
 
 UdpSocket::UdpSocket(const sockaddr_in& local)
     : fd_(Check(socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), "socket")) {
+  SetOptions();
+  Check(bind(fd_.get(), reinterpret_cast<const sockaddr*>(&local), sizeof local), "bind");
+}
+
+UdpSocket::UdpSocket(UniqueFd handed_over, const sockaddr_in& local) : fd_(std::move(handed_over)) {
+  int protocol = 0;
+  socklen_t length = sizeof protocol;
+  if (getsockopt(fd_.get(), SOL_SOCKET, SO_PROTOCOL, &protocol, &length) != 0 || protocol != IPPROTO_UDP) {
+    throw UnusableDescriptor("it is no UDP socket");
+  }
+  sockaddr_in bound{};
+  length = sizeof bound;
+  Check(getsockname(fd_.get(), reinterpret_cast<sockaddr*>(&bound), &length), "getsockname");
+  if (bound.sin_family != AF_INET || bound.sin_port != local.sin_port ||
+      bound.sin_addr.s_addr != local.sin_addr.s_addr) {
+    throw UnusableDescriptor("the UDP socket is bound to another address or port");
+  }
+  Check(fcntl(fd_.get(), F_SETFD, FD_CLOEXEC), "F_SETFD");
+  Check(fcntl(fd_.get(), F_SETFL, O_NONBLOCK), "F_SETFL");
+  SetOptions();
+}
+
+void UdpSocket::SetOptions() {
   SetBuffer(fd_.get(), SO_RCVBUFFORCE, SO_RCVBUF);
   SetBuffer(fd_.get(), SO_SNDBUFFORCE, SO_SNDBUF);
   Check(SetOption(fd_.get(), IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DO), "IP_MTU_DISCOVER");
   Check(SetOption(fd_.get(), IPPROTO_IP, IP_RECVTOS, 1), "IP_RECVTOS");
   Check(SetOption(fd_.get(), SOL_SOCKET, SO_RXQ_OVFL, 1), "SO_RXQ_OVFL");
-  Check(bind(fd_.get(), reinterpret_cast<const sockaddr*>(&local), sizeof local), "bind");
 }
 
 bool UdpSocket::SupportsGso() const {
@@ -56,9 +80,9 @@ bool UdpSocket::SupportsGso() const {
   return SetOption(fd_.get(), SOL_UDP, UDP_SEGMENT, 0) == 0;
 }
 
-bool UdpSocket::EnableGro() {
+bool UdpSocket::SetGro(bool wanted) {
   if (RunningKernel() < KernelVersion{5, 12, 0}) return false;
-  return SetOption(fd_.get(), SOL_UDP, UDP_GRO, 1) == 0;
+  return SetOption(fd_.get(), SOL_UDP, UDP_GRO, wanted ? 1 : 0) == 0 && wanted;
 }
 
 void UdpSocket::RefuseInput() {

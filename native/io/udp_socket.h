@@ -14,11 +14,17 @@ class UdpSocket {
   /** @throws SystemError: EADDRINUSE, EADDRNOTAVAIL */
   explicit UdpSocket(const sockaddr_in& local);
 
+  /**
+   * Goes on with the socket that is open as `handed_over`, with what is queued in it.
+   * @throws UnusableDescriptor when it is no UDP socket, or bound elsewhere
+   */
+  UdpSocket(UniqueFd handed_over, const sockaddr_in& local);
+
   /** Whether sends may carry UDP_SEGMENT (Linux 4.18, and not a release known to mangle it). */
   bool SupportsGso() const;
 
-  /** Switches UDP_GRO on for receives (used from Linux 5.12 on); false when the kernel is too old. */
-  bool EnableGro();
+  /** Switches UDP_GRO for receives (used from Linux 5.12 on); whether it is on now. */
+  bool SetGro(bool wanted);
 
   /** Throws away whatever arrives: for a socket that only sends. @throws SystemError */
   void RefuseInput();
@@ -26,6 +32,8 @@ class UdpSocket {
   int fd() const { return fd_.get(); }
 
  private:
+  void SetOptions();
+
   UniqueFd fd_;
 };
 

@@ -23,6 +23,9 @@ class UniqueFd {
   int get() const { return fd_; }
   explicit operator bool() const { return fd_ >= 0; }
 
+  /** Gives the descriptor away; it is the caller's to close. */
+  int Release() { return std::exchange(fd_, -1); }
+
   /** Closes what it owned and owns `fd` from now on. */
   void Reset(int fd = -1) {
     if (fd_ >= 0) ::close(fd_);

@@ -33,6 +33,8 @@ namespace hopsack {
   X(punts)                  \
   X(punt_answers)           \
   X(udp_gso_fallbacks)      \
+  X(outbound_turns)         \
+  X(inbound_turns)          \
   X(tun_gro_fallbacks)
 
 // X(name): words that hold a state.

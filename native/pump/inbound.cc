@@ -31,12 +31,14 @@ void Inbound::Run() {
       sched_yield();
     } else {
       idle_rounds = 0;
+      counters_.Publish(context_.shared);
       context_.stop.WaitFor(context_.socket_fd, POLLIN);
     }
   }
 }
 
 bool Inbound::RunOnce() {
+  counters_.Add(Counter::inbound_turns);
   const int received = ReceiveBatch();
   if (received <= 0) return false;
   fib_ = context_.fibs.Acquire(kInboundReader);

@@ -18,6 +18,8 @@ NaiveLoop::NaiveLoop(const ThreadContext& context)
 void NaiveLoop::Run() {
   while (!context_.stop.signalled()) {
     WaitForWork();
+    counters_.Add(Counter::outbound_turns);
+    counters_.Add(Counter::inbound_turns);
     bool moved = true;
     while (moved && !context_.stop.signalled()) {
       moved = TunToUdp();

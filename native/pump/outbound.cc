@@ -30,6 +30,7 @@ void Outbound::Run() {
 }
 
 bool Outbound::RunOnce() {
+  counters_.Add(Counter::outbound_turns);
   fib_ = context_.fibs.Acquire(kOutboundReader);
   size_t reads = 0;
   ReadResult result = ReadResult::kPacket;

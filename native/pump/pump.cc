@@ -10,15 +10,18 @@
 namespace hopsack {
 
 // The socket first: a taken port is found before a device exists.
-Pump::Pump(const PumpOptions& options)
-    : shared_(options.counter_words),
+Pump::Pump(PumpOptions options)
+    : is_handed_over_(options.handed_over.tun && options.handed_over.socket),
+      shared_(options.counter_words),
       naive_(options.naive),
       port_(options.local.sin_port),
       wake_(options.wake),
-      socket_(options.local),
+      socket_(is_handed_over_ ? UdpSocket(std::move(options.handed_over.socket), options.local)
+                              : UdpSocket(options.local)),
       flow_sockets_(OpenFlowSockets(options.local, options.source_ports)),
       lanes_(Lanes()),
-      tun_(std::in_place, options.tun_name, !options.naive),
+      tun_(is_handed_over_ ? Tun(std::move(options.handed_over.tun), options.tun_name, !options.naive)
+                           : Tun(options.tun_name, !options.naive)),
       tun_name_(tun_->name()),
       tun_if_index_(tun_->if_index()),
       context_{tun_->fd(),
@@ -49,10 +52,12 @@ PuntQueue* Pump::OpenPunts(const PumpOptions& options) {
 OffloadFlags Pump::ProbeOffloads(const PumpOptions& options) {
   const OffloadFlags& wanted = options.offloads;
   OffloadFlags granted{};
+  const bool gro = socket_->SetGro(wanted.udp_gro && !options.naive);
   if (!options.naive) {
     const Tun::Offloads tun = tun_->SetOffloads({wanted.tso, wanted.uso});
-    granted = {tun.tso, tun.uso, wanted.udp_gso && socket_->SupportsGso(), wanted.udp_gro && socket_->EnableGro(),
-               wanted.tun_gro && tun_->AcceptsGsoWrites()};
+    granted = {tun.tso, tun.uso, wanted.udp_gso && socket_->SupportsGso(), gro,
+               // A device handed over is up, and a probe would be a packet: a write that is refused falls back.
+               wanted.tun_gro && (is_handed_over_ || tun_->AcceptsGsoWrites())};
   }
   shared_.Set(Gauge::offload_tso, granted.tso);
   shared_.Set(Gauge::offload_uso, granted.uso);

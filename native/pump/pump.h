@@ -18,6 +18,12 @@
 
 namespace hopsack {
 
+/** What a process before opened; both or none. */
+struct HandedOver {
+  UniqueFd tun;
+  UniqueFd socket;
+};
+
 struct PumpOptions {
   std::string tun_name;
   sockaddr_in local;
@@ -31,18 +37,25 @@ struct PumpOptions {
   std::vector<PuntPattern> punts;  // datagrams for the control plane; none: it is asked nothing
   std::function<void()> wake;      // called when there may be some, on a thread of the pump's; must not block
   uint64_t* counter_words;         // kWordCount of them, valid until Stop has returned
+  HandedOver handed_over;
 };
 
 class Pump {
  public:
-  /** Opens socket and TUN and probes the offloads. @throws SystemError */
-  explicit Pump(const PumpOptions& options);
+  /**
+   * Opens socket and TUN, or goes on with those handed over, and probes the offloads. What was handed over is closed
+   * when that fails. @throws SystemError, UnusableDescriptor
+   */
+  explicit Pump(PumpOptions options);
   ~Pump() { Stop(); }
   Pump(const Pump&) = delete;
   Pump& operator=(const Pump&) = delete;
 
   const std::string& tun_name() const { return tun_name_; }
   unsigned tun_if_index() const { return tun_if_index_; }
+  /** To hand over; only until Stop. */
+  int tun_fd() const { return tun_->fd(); }
+  int socket_fd() const { return socket_->fd(); }
 
   void Publish(std::unique_ptr<const Fib> fib);
   /** @throws SystemError when there can be no more threads; the pump is then stopped */
@@ -61,6 +74,7 @@ class Pump {
   void WatchPunts();
   void StartThread(const char* name, std::function<void()> body);
 
+  const bool is_handed_over_;
   SharedCounters shared_;
   bool naive_;
   in_port_t port_;

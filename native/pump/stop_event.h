@@ -1,4 +1,5 @@
 // One eventfd that all threads of a pump poll beside their work: written once, never read, so that everybody sees it.
+// No wait is longer than half a second, so that an idle thread shows that it lives.
 #pragma once
 
 #include <poll.h>
@@ -22,24 +23,27 @@ class StopEvent {
   }
   bool signalled() const { return signalled_.load(std::memory_order_acquire); }
 
-  /** Sleeps until `fd` has one of `events` (or an error) or the pump stops; false when it stops. */
+  /** Sleeps until `fd` has one of `events` (or an error), the pump stops, or for half a second; false when it stops. */
   bool WaitFor(int fd, short events) const {
     std::array<pollfd, 2> fds = {{{fd, events, 0}, {fd_.get(), POLLIN, 0}}};
-    while (poll(fds.data(), fds.size(), -1) < 0 && errno == EINTR) {
+    while (poll(fds.data(), fds.size(), kLongestWaitMs) < 0 && errno == EINTR) {
     }
     return !signalled();
   }
   /** The same for input on either of two. */
   bool WaitForEither(int a, int b) const {
     std::array<pollfd, 3> fds = {{{a, POLLIN, 0}, {b, POLLIN, 0}, {fd_.get(), POLLIN, 0}}};
-    while (poll(fds.data(), fds.size(), -1) < 0 && errno == EINTR) {
+    while (poll(fds.data(), fds.size(), kLongestWaitMs) < 0 && errno == EINTR) {
     }
     return !signalled();
   }
 
+  /** Sleeps until the pump stops, or for half a second. */
   bool WaitForStop() const { return WaitFor(-1, 0); }
 
  private:
+  static constexpr int kLongestWaitMs = 500;
+
   UniqueFd fd_;
   std::atomic<bool> signalled_{false};
 };

@@ -45,7 +45,7 @@ struct Fixture {
     Check(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds.data()), "socketpair");
     return {UniqueFd(fds[0]), UniqueFd(fds[1])};
   }
-  OffloadFlags Offloads() { return {true, true, socket.SupportsGso(), socket.EnableGro(), true}; }
+  OffloadFlags Offloads() { return {true, true, socket.SupportsGso(), socket.SetGro(true), true}; }
   static ExpectedHeader Expected() {
     ExpectedHeader header;
     header.bytes = sizeof kHeader;

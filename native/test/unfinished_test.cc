@@ -61,7 +61,7 @@ class Road {
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, tun_) != 0) std::abort();
     const int buffer_bytes = 4 << 20;
     setsockopt(tun_[0], SOL_SOCKET, SO_SNDBUF, &buffer_bytes, sizeof buffer_bytes);
-    if (offloads.udp_gro) socket_.EnableGro();
+    if (offloads.udp_gro) socket_.SetGro(true);
     PublishPeer();
     inbound_ = std::make_unique<Inbound>(ThreadContext{tun_[0],
                                                        socket_.fd(),

@@ -27,7 +27,7 @@ try {
 
 async function run(options: DaemonOptions): Promise<void> {
   const stopping = new AbortController();
-  for (const name of ["SIGTERM", "SIGINT"] as const) {
+  for (const name of ["SIGTERM", "SIGINT", "SIGUSR2"] as const) {
     process.on(name, () => {
       if (stopping.signal.aborted) process.exit(SIGNAL_STATUS_BASE + constants.signals[name]); // the second one: at once
       stopping.abort(name);

@@ -2,6 +2,7 @@
 import type { Bell } from "./bell.js";
 import type { Logger } from "./log.js";
 import type { DaemonOptions } from "./options.js";
+import type { Service } from "./service.js";
 import type { DaemonState } from "./state.js";
 import type { UndoStack } from "./undo.js";
 import type { World } from "./world.js";
@@ -11,7 +12,11 @@ export interface Context {
   readonly world: World;
   readonly log: Logger;
   readonly state: DaemonState;
+  readonly service: Service;
+  /** How everything is taken back. */
   readonly undo: UndoStack;
+  /** How this process ends when another one goes on in its place: what is in force stays. */
+  readonly leave: UndoStack;
   readonly bells: Bells;
 }
 

@@ -1,6 +1,6 @@
 // The daemon from its first step to its last: what is made here is taken back here. Once it holds a lease, running-daemon.ts goes
 // on; status and metrics only read the state that is kept here.
-
+import type { HandedOver } from "../addon.js";
 import { CommandRunner, LEAVING_LIMIT_MS } from "../kernel/commands.js";
 import { type Lease, type LeaseAttrs, subnetsOf } from "../lease/lease.js";
 import type { SubnetPair } from "../lease/subnet-allocator.js";
@@ -11,13 +11,16 @@ import type { LeaseStore } from "../store/lease-store.js";
 import { Bell } from "./bell.js";
 import type { Context } from "./context.js";
 import { Forwarding, type Setting } from "./forwarding.js";
+import { Handover, TAKEN_OVER } from "./handover.js";
 import { LeaseCache } from "./lease-cache.js";
 import { failure, type Logger } from "./log.js";
 import type { DaemonOptions } from "./options.js";
 import { findOutset } from "./outset.js";
 import { chosenConfig, RunningDaemon } from "./running-daemon.js";
+import { pairOf, Service } from "./service.js";
 import { initialState } from "./state.js";
 import { serveStatus } from "./status-server.js";
+import { takeOver } from "./takeover.js";
 import { isRetryable, Trouble } from "./trouble.js";
 import { UndoStack } from "./undo.js";
 import { packageVersion } from "./version.js";
@@ -29,8 +32,12 @@ const UNDO_STEP_LIMIT_MS = 600;
 /** An administrator's commands (extension mode) may take longer; where there are none, this step takes no time. */
 const COMMANDS_LIMIT_MS = LEAVING_LIMIT_MS + UNDO_STEP_LIMIT_MS;
 
+/** Reasons to end that mean: another process goes on at once, so leave it what is in force. */
+const SUCCESSION: readonly unknown[] = ["SIGUSR2", TAKEN_OVER];
+
 /**
- * Runs until `signal` aborts, then takes back what it made and resolves.
+ * Runs until `signal` aborts or another daemon takes over, then takes back what it made and resolves. For a successor (the
+ * signal's reason is SIGUSR2) everything stays as it is.
  * @throws HopsackError when the start fails; nothing is left behind
  */
 export async function runDaemon(options: DaemonOptions, world: World, log: Logger, signal: AbortSignal): Promise<void> {
@@ -43,17 +50,23 @@ export async function runDaemon(options: DaemonOptions, world: World, log: Logge
   };
   const state = initialState(fixed);
   const bells = { changed: new Bell(), doubt: new Bell(), host: new Bell(), config: new Bell() };
-  const undo = new UndoStack();
+  const service = new Service(world.service, world.sendNotification, log);
+  const context = { options, world, log, state, service, undo: new UndoStack(), leave: new UndoStack(), bells };
+  const handover = new Handover(context);
+  const over = AbortSignal.any([signal, handover.signal]);
   try {
-    const life = start({ options, world, log, state, undo, bells }, signal).then((daemon) => daemon.run(signal));
-    await Promise.race([life, patienceAfter(signal)]);
+    const life = start(context, handover, over).then((daemon) => daemon.run(over));
+    await Promise.race([life, patienceAfter(over)]);
   } catch (error) {
-    if (!signal.aborted) throw error; // an aborted wait is how a signal ends everything
+    if (!over.aborted) throw error; // an aborted wait is how a signal ends everything
   } finally {
     state.phase = "stopping";
-    log.info({ reason: signal.aborted ? String(signal.reason) : "failure" }, "stopping");
-    await undo.run(UNDO_STEP_LIMIT_MS, (step, error) => log.warn({ step, ...failure(error) }, "stop_step_failed"));
+    log.info({ reason: over.aborted ? String(over.reason) : "failure" }, "stopping");
+    service.stopping();
+    const steps = SUCCESSION.includes(over.reason) ? context.leave : context.undo;
+    await steps.run(UNDO_STEP_LIMIT_MS, (step, error) => log.warn({ step, ...failure(error) }, "stop_step_failed"));
     log.info("stopped");
+    handover.over();
   }
 }
 
@@ -65,13 +78,11 @@ function patienceAfter(signal: AbortSignal): Promise<void> {
 }
 
 /** Every step up to the moment when packets can flow. */
-async function start(context: Context, signal: AbortSignal): Promise<RunningDaemon> {
-  const { options, world, log, state, undo, bells } = context;
+async function start(context: Context, handover: Handover, signal: AbortSignal): Promise<RunningDaemon> {
+  const { options, world, log, state, service, undo, bells } = context;
   log.info({ version: state.version, node: state.node, store: state.storeSpec }, "starting");
   world.checkPrivileges();
-  const server = await serveStatus(state, options.statusSocket);
-  undo.push("status_socket", () => server.close());
-
+  if (options.takeover === null) await showStatus(context, handover);
   const kernel = world.openKernel();
   undo.push("kernel", () => kernel.close());
   const findUnderlay = () => kernel.findUnderlay(options);
@@ -93,9 +104,16 @@ async function start(context: Context, signal: AbortSignal): Promise<RunningDaem
   const previous = outset.own ?? (await previousSubnets(options.subnetFile, log));
   const config = chosenConfig(outset.config, options.backendType);
   const mine = ownSubnets(outset.known, { publicIp: underlay.publicIp, node: state.node }, previous);
-  const forwarding = await openForwarding(context, kernel, { config, underlay }, mine);
+  const forwarding = makeForwarding(context, kernel, { config, underlay }, mine);
+  await forwarding.prepare();
+  // Device and socket are opened before a lease is taken: where that fails, nobody else has noticed this host.
+  if (options.takeover === null) await forwarding.open(inheritedPair(context));
   const request = { config, attrs: forwarding.leaseAttrs(), previous };
   const own = outset.own ?? (await storeTrouble.persist(signal, isRetryable, () => store.acquire(request)));
+  if (options.takeover !== null) {
+    await forwarding.open(await takeOver(options.takeover, world, signal));
+    await showStatus(context, handover);
+  }
   if (outset.own !== null) bells.doubt.ring(); // whether it still is ours, the store has to say
   const daemon = new RunningDaemon({ ...context, store, storeTrouble, cache, forwarding, findUnderlay }, own);
   undo.push("lease", () => daemon.giveUpSubnet());
@@ -105,8 +123,22 @@ async function start(context: Context, signal: AbortSignal): Promise<RunningDaem
   state.readHostWarnings = () => world.hostWarnings(forwarding.setting.config.networkV6 !== null);
   for (const reason of state.readHostWarnings()) log.warn({ reason }, "host_warning");
   state.phase = "ready";
+  service.begin(state);
   log.info({ peers: state.peers.length, millisecondsToReady: Math.round(performance.now()) }, "ready");
   return daemon;
+}
+
+async function showStatus({ state, options, undo, leave }: Context, handover: Handover): Promise<void> {
+  const server = await serveStatus(state, options.statusSocket, handover);
+  undo.push("status_socket", () => server.close());
+  leave.push("status_socket", () => server.close());
+}
+
+/** What the service manager kept for us; what is no use is closed. */
+function inheritedPair({ world }: Context): HandedOver | null {
+  const { pair, unused } = pairOf(world.service.inherited);
+  world.closeDescriptors(unused.map(({ fd }) => fd));
+  return pair;
 }
 
 async function openStore({ options, world, log, undo, bells }: Context): Promise<LeaseStore> {
@@ -138,14 +170,8 @@ function ownSubnets(
   return (previous === null ? mine : [previous, ...mine]).flatMap(subnetsOf);
 }
 
-/** Device and socket are opened before a lease is taken: where that fails, nobody else has noticed this host. */
-async function openForwarding(
-  context: Context,
-  kernel: Kernel,
-  setting: Setting,
-  ownSubnets: readonly Prefix[],
-): Promise<Forwarding> {
-  const { options, world, log, state, undo, bells } = context;
+function makeForwarding(context: Context, kernel: Kernel, setting: Setting, ownSubnets: readonly Prefix[]): Forwarding {
+  const { options, world, log, state, service, undo, leave, bells } = context;
   const openPlanKeeper = (networks: readonly Prefix[]): PlanKeeper =>
     kernel.openReconciler({
       deviceName: options.deviceName,
@@ -165,12 +191,11 @@ async function openForwarding(
       },
     });
   const commands = new CommandRunner((error) => log.warn(failure(error), "command_failed"));
-  const parts = { options, world, log, state, kernel, commands, openPlanKeeper };
+  const parts = { options, world, log, state, service, kernel, commands, openPlanKeeper };
   const forwarding = new Forwarding(parts, setting, ownSubnets);
   undo.push("kernel_plan", () => forwarding.closePlan());
   undo.push("packets", () => forwarding.closePump());
   undo.push("commands", () => forwarding.endCommands(), COMMANDS_LIMIT_MS);
-  await forwarding.prepare();
-  forwarding.open();
+  leave.push("forwarding", () => forwarding.leave());
   return forwarding;
 }

@@ -1,8 +1,11 @@
 // Leases in, plan out, plan applied: device, kernel state, forwarding table and subnet.env, in the order in which packets
 // need them. Never tries again: daemon.ts does, by calling apply() once more.
 import { isDeepStrictEqual } from "node:util";
+import type { HandedOver } from "../addon.js";
 import type { Backend, BackendInput, Underlay } from "../backend/backend.js";
 import { usesIpv6Underlay } from "../backend/vxlan.js";
+import type { PumpOptions } from "../dataplane/pump.js";
+import { HopsackError } from "../errors.js";
 import type { CommandRunner } from "../kernel/commands.js";
 import type { Lease, LeaseAttrs } from "../lease/lease.js";
 import { type NetworkConfig, networksOf } from "../lease/network-config.js";
@@ -12,17 +15,22 @@ import type { Plan } from "../plan/plan.js";
 import { failure, type Logger } from "./log.js";
 import type { DaemonOptions } from "./options.js";
 import { PeerChooser } from "./peers.js";
+import type { Service } from "./service.js";
 import type { DaemonState } from "./state.js";
 import type { Kernel, PlanKeeper, RunningPump, World } from "./world.js";
 
 /** A store that another network was poured into has thousands. */
 const NAMED_CONFLICTS_LIMIT = 10;
+/** A service manager closes its copies of an old device and socket when it comes to it. */
+const COPIES_CLOSED_LIMIT_MS = 1000;
+const COPIES_LOOK_MS = 10;
 
 export interface ForwardingParts {
   readonly options: DaemonOptions;
   readonly world: World;
   readonly log: Logger;
   readonly state: DaemonState;
+  readonly service: Service;
   readonly kernel: Kernel;
   readonly commands: CommandRunner;
   readonly openPlanKeeper: (networks: readonly Prefix[]) => PlanKeeper;
@@ -45,6 +53,7 @@ export class Forwarding {
   #own: Lease | null = null;
   #isStarted = false;
   #isForwardingOn = false;
+  #hasLeft = false;
   /** What is in force, to leave alone what did not change. */
   #kernelPlan: Omit<Plan, "pumpRoutes" | "commands"> | null = null;
   #pumpRoutes: Plan["pumpRoutes"] | null = null;
@@ -131,25 +140,63 @@ export class Forwarding {
     this.#backend = this.#parts.world.createBackend(this.#backendInput);
   }
 
-  /** Opens device and socket, so that a host on which that fails never takes a lease. */
-  open(): void {
-    const { world, options, log, state, kernel } = this.#parts;
+  /** Opens device and socket, or goes on with those `handedOver`, so that a host on which that fails never takes a lease. */
+  async open(handedOver: HandedOver | null = null): Promise<void> {
+    const { options, log, state, kernel, service, world } = this.#parts;
     const { socket, overheadBytes } = this.#backend;
-    if (socket === null) return;
+    if (socket === null) {
+      if (handedOver !== null) world.closeDescriptors(Object.values(handedOver));
+      service.forget();
+      return;
+    }
     this.#planKeeper.freeName(socket.tunName);
-    const pump = world.openPump({
+    const pumpOptions = {
       socket,
       underlay: this.#backendInput.underlay,
       overheadBytes,
       offloads: options.offloads,
       naive: options.naive,
       checkInnerSource: options.checkInnerSource,
-      answer: (datagram) => (this.#own === null ? null : (socket.questions?.answer(this.#own, datagram) ?? null)),
-    });
+      answer: (datagram: Uint8Array) =>
+        this.#own === null ? null : (socket.questions?.answer(this.#own, datagram) ?? null),
+    };
+    const pump = this.#goOn(pumpOptions, handedOver) ?? (await this.#openAnew(pumpOptions));
     this.#pump = pump;
+    service.keep(pump.descriptors());
+    state.readDescriptors = () => pump.descriptors();
     state.readCounters = () => pump.counters();
     state.readTunRingFull = () => kernel.transmitDrops(pump.tunIfIndex);
     log.info({ device: pump.tunName, port: socket.port }, "device_open");
+  }
+
+  /** null: there is nothing to go on with. */
+  #goOn(options: Omit<PumpOptions, "handedOver">, handedOver: HandedOver | null): RunningPump | null {
+    const { world, log, service } = this.#parts;
+    if (handedOver === null) return null;
+    try {
+      const pump = world.openPump({ ...options, handedOver });
+      log.info({ device: pump.tunName }, "handover_used");
+      return pump;
+    } catch (error) {
+      if (!(error instanceof HopsackError) || error.code !== "HANDOVER_FAILED") throw error;
+      log.warn(failure(error), "handover_unused");
+      service.forget();
+      return null;
+    }
+  }
+
+  async #openAnew(options: Omit<PumpOptions, "handedOver">): Promise<RunningPump> {
+    const { world, service } = this.#parts;
+    const deadline = world.clock.monotonic() + (service.isManaged ? COPIES_CLOSED_LIMIT_MS : 0);
+    for (;;) {
+      try {
+        return world.openPump({ ...options, handedOver: null });
+      } catch (error) {
+        const isTaken = error instanceof HopsackError && ["DEVICE_BUSY", "PORT_TAKEN"].includes(error.code);
+        if (!isTaken || world.clock.monotonic() >= deadline) throw error;
+        await world.clock.sleep(COPIES_LOOK_MS, new AbortController().signal);
+      }
+    }
   }
 
   /**
@@ -158,6 +205,7 @@ export class Forwarding {
    */
   async apply(own: Lease, leases: readonly Lease[]): Promise<boolean> {
     const { state } = this.#parts;
+    if (this.#hasLeft) return false;
     this.#own = own;
     this.#noteReach();
     const { peers, conflicts } = this.#chooserFor(own).choose(leases);
@@ -167,7 +215,7 @@ export class Forwarding {
     const mtus = [this.#backendInput.underlay, ...kernelPlan.links].map(({ mtuBytes }) => mtuBytes);
 
     this.#forgetLostDevice();
-    if (this.#pump === null) this.open();
+    if (this.#pump === null) await this.open();
     this.#enableForwarding();
     const isKernelChanged = !isDeepStrictEqual(kernelPlan, this.#kernelPlan);
     if (isKernelChanged) {
@@ -209,13 +257,22 @@ export class Forwarding {
     return this.#parts.commands.close();
   }
 
+  /** Ends the packet threads; kernel state stays, and so does a device that somebody else has open too. */
+  async leave(): Promise<void> {
+    this.#hasLeft = true;
+    this.#pump?.stop();
+    await this.#planKeeper.leave();
+  }
+
   /** Ends the packet threads; the device goes with them. */
   closePump(): void {
+    if (this.#pump !== null) this.#parts.service.forget();
     this.#pump?.stop();
     this.#pump = null;
     this.#isStarted = false;
     this.#kernelPlan = null;
     this.#pumpRoutes = null;
+    this.#parts.state.readDescriptors = null;
     this.#parts.state.readCounters = null;
     this.#parts.state.readTunRingFull = null;
     this.#parts.state.device = null;

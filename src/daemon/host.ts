@@ -1,5 +1,5 @@
 // The real world of the daemon: this machine. Nothing here decides; daemon.ts does.
-import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { closeSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { loadAddon } from "../addon.js";
 import { linkReach } from "../backend/direct-route.js";
 import { createBackend } from "../backend/registry.js";
@@ -10,6 +10,7 @@ import { Reconciler } from "../kernel/reconciler.js";
 import { Rtnetlink } from "../kernel/rtnetlink.js";
 import { openStore } from "../store/registry.js";
 import { systemClock } from "./clock.js";
+import { readServiceEnvironment } from "./service.js";
 import { findUnderlay } from "./underlay.js";
 import type { Kernel, World } from "./world.js";
 
@@ -23,6 +24,10 @@ export const host: World = {
   openKernel,
   openStore,
   createBackend,
+  service: readServiceEnvironment(process.env, process.pid),
+  sendNotification: (address, text, fds) => loadAddon().sendNotification(address, text, fds),
+  openNotifySocket: (path) => new (loadAddon().NotifySocket)(path),
+  closeDescriptors,
   openPump: (options) => Pump.open(options),
   enableForwarding: (hasIpv6) => enableForwarding(hasIpv6, sysctls),
   hostWarnings: (hasIpv6) => forwardingWarnings(hasIpv6, sysctls.read),
@@ -90,6 +95,16 @@ const sysctls: Sysctls = {
   },
   ipv6Links: () => readdirSync("/proc/sys/net/ipv6/conf").filter((name) => name !== "all" && name !== "default"),
 };
+
+function closeDescriptors(fds: readonly number[]): void {
+  for (const fd of fds) {
+    try {
+      closeSync(fd);
+    } catch {
+      // it never was open
+    }
+  }
+}
 
 /** null when there is no such file. */
 function readText(path: string): string | null {

@@ -32,6 +32,8 @@ export interface DaemonOptions extends StoreOptions, Places {
   readonly ipMasq: boolean;
   readonly ipForward: ForwardAcceptance;
   readonly nodeName: string;
+  /** Status socket of the running daemon that this one takes over from; null = from none. */
+  readonly takeover: string | null;
   readonly keepLease: boolean;
   readonly leaseTtlSeconds: number;
   readonly renewMarginMinutes: number;
@@ -81,6 +83,11 @@ const FLAGS = {
     name: "status-socket",
     value: "PATH",
     help: "unix socket of status and metrics (default: /run/hopsack/hopsackd.sock)",
+  },
+  takeover: {
+    name: "takeover",
+    value: "PATH",
+    help: "take over from the running daemon whose status socket this is: device, socket and lease pass without a gap",
   },
   keepLease: { name: "keep-lease", value: null, help: "keep the lease in the store when stopping" },
   leaseTtl: { name: "lease-ttl", value: "SECONDS", help: "life of the lease without renewal (default: 86400)" },
@@ -191,6 +198,7 @@ function readOptions(given: GivenOptions, env: NodeJS.ProcessEnv): DaemonOptions
     ipMasq: isOn(FLAGS.ipMasq),
     ipForward: forwardAcceptance(read(FLAGS.ipForward, values.truth)),
     nodeName: nodeName(read(FLAGS.nodeName, values.hostName)),
+    takeover: read(FLAGS.takeover, values.socketPath),
     keepLease: isOn(FLAGS.keepLease),
     leaseTtlSeconds: read(FLAGS.leaseTtl, values.seconds) ?? 86_400,
     renewMarginMinutes: read(FLAGS.renewMargin, values.minutes) ?? 60,

@@ -193,13 +193,16 @@ export class RunningDaemon {
   }
 
   async #apply(): Promise<boolean> {
-    const { forwarding, bells, log } = this.#parts;
+    const { forwarding, bells, log, service } = this.#parts;
+    if (!forwarding.isSame(forwarding.setting, this.#setting)) service.reloading();
     if (await forwarding.adopt(this.#setting)) {
       const { underlay } = this.#setting;
       log.info({ backend: this.#parts.state.backendType, ...underlay }, "setting_changed");
       bells.doubt.ring(); // the others are told by a renewal
     }
-    return forwarding.apply(this.#lease, this.#table.list());
+    const isChanged = await forwarding.apply(this.#lease, this.#table.list());
+    service.reloaded();
+    return isChanged;
   }
 
   /** Another address, interface or MTU (DHCP, roaming): moves there. With none at all, the last one stays in force. */

@@ -1,4 +1,5 @@
 // What the running daemon knows about itself. daemon.ts writes it; status.ts and metrics.ts only read it.
+import type { HandedOver } from "../addon.js";
 import type { Underlay } from "../backend/backend.js";
 import type { PumpCounters } from "../dataplane/pump.js";
 import type { Lease, TimedLease } from "../lease/lease.js";
@@ -26,6 +27,8 @@ export interface DaemonState {
   peers: readonly Lease[];
   /** null: no pump runs. */
   readCounters: (() => PumpCounters) | null;
+  /** Device and socket of the pump; null: no pump runs. */
+  readDescriptors: (() => HandedOver) | null;
   /** Packets the kernel dropped because the TUN's queue was full. */
   readTunRingFull: (() => number) | null;
   /** What is wrong with the host's own settings at the moment of asking. */
@@ -46,6 +49,7 @@ export function initialState(fixed: Pick<DaemonState, "version" | "node" | "star
     device: null,
     peers: [],
     readCounters: null,
+    readDescriptors: null,
     readTunRingFull: null,
     readHostWarnings: () => [],
     warnings: new Map(),

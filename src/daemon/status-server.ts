@@ -1,5 +1,5 @@
-// HTTP on the status socket: /status, /metrics, /healthz, /readyz. Read-only. The socket is also how a second daemon notices
-// that one is running already.
+// HTTP on the status socket: /status, /metrics, /healthz, /readyz, and POST /handover, the only request that changes anything.
+// The socket is also how a second daemon notices that one is running already.
 
 import { chmodSync } from "node:fs";
 import { lstat, mkdir, rm } from "node:fs/promises";
@@ -20,6 +20,14 @@ interface Answer {
   readonly body: string;
 }
 
+/** Lets another daemon take over (handover.ts). */
+export interface HandoverSide {
+  /** @throws HopsackError, or an error of the system, when that cannot be */
+  handOver(to: string): void;
+  /** The other one has been answered. */
+  end(): void;
+}
+
 export interface StatusServer {
   /** Stops answering at once and removes the socket. */
   close(): Promise<void>;
@@ -29,9 +37,11 @@ export interface StatusServer {
  * Serves `state` on the unix socket `path`; a socket that a killed daemon left behind is replaced.
  * @throws ALREADY_RUNNING, NOT_PERMITTED, FILE_UNWRITABLE
  */
-export async function serveStatus(state: DaemonState, path: string): Promise<StatusServer> {
+export async function serveStatus(state: DaemonState, path: string, handover: HandoverSide): Promise<StatusServer> {
   const server = createServer((request, response) => {
-    void respond(state, request, response);
+    if (request.method === "POST" && request.url?.startsWith("/handover?") === true)
+      handOver(handover, request, response);
+    else void respond(state, request, response);
   });
   try {
     await mkdir(dirname(path), { recursive: true, mode: FOLDER_MODE });
@@ -96,10 +106,25 @@ function unusable(path: string, cause: unknown): HopsackError {
   return new HopsackError(isForbidden ? "NOT_PERMITTED" : "FILE_UNWRITABLE", message, { cause });
 }
 
+function handOver(handover: HandoverSide, request: IncomingMessage, response: ServerResponse): void {
+  const to = new URL(request.url ?? "/", "http://localhost").searchParams.get("to") ?? "";
+  try {
+    handover.handOver(to);
+    response.once("close", () => handover.end());
+    send(response, text(200, "handed over"));
+  } catch (error) {
+    send(response, text(409, messageOf(error)));
+  }
+}
+
 async function respond(state: DaemonState, request: IncomingMessage, response: ServerResponse): Promise<void> {
   const answer = await answerTo(state, request).catch(
     (error: unknown): Answer => text(500, `internal error: ${messageOf(error)}`),
   );
+  send(response, answer);
+}
+
+function send(response: ServerResponse, answer: Answer): void {
   response.writeHead(answer.status, {
     "content-type": answer.contentType,
     "content-length": Buffer.byteLength(answer.body),

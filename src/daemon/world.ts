@@ -1,5 +1,6 @@
 // What the daemon needs from the machine, and nothing more: so that the daemon can be run in tests against a kernel and a
 // pump that are not there. The real one is host.ts.
+import type { NativeNotifySocket } from "../addon.js";
 import type { Backend, BackendInput, Underlay } from "../backend/backend.js";
 import type { LinkReach } from "../backend/direct-route.js";
 import type { Pump, PumpOptions } from "../dataplane/pump.js";
@@ -9,6 +10,7 @@ import type { Reconciler, ReconcilerOptions } from "../kernel/reconciler.js";
 import type { LeaseStore } from "../store/lease-store.js";
 import type { OpenStoreOptions } from "../store/registry.js";
 import type { Clock } from "./clock.js";
+import type { SendNotification, ServiceEnvironment } from "./service.js";
 import type { UnderlayChoice } from "./underlay.js";
 
 export interface World {
@@ -21,7 +23,12 @@ export interface World {
   openKernel(): Kernel;
   openStore(spec: string, options: OpenStoreOptions): Promise<LeaseStore>;
   createBackend(input: BackendInput): Backend;
-  /** @throws NO_TUN, DEVICE_BUSY, NOT_PERMITTED, PORT_TAKEN */
+  readonly service: ServiceEnvironment;
+  readonly sendNotification: SendNotification;
+  openNotifySocket(path: string): NativeNotifySocket;
+  /** Descriptors that nobody uses; those that are closed already are no fault. */
+  closeDescriptors(fds: readonly number[]): void;
+  /** @throws NO_TUN, DEVICE_BUSY, NOT_PERMITTED, PORT_TAKEN, HANDOVER_FAILED */
   openPump(options: PumpOptions): RunningPump;
   /** Switches forwarding of IP packets on; the settings that it changed: `net.ipv4.ip_forward`. @throws NOT_PERMITTED */
   enableForwarding(hasIpv6: boolean): string[];
@@ -29,8 +36,11 @@ export interface World {
   hostWarnings(hasIpv6: boolean): string[];
 }
 
-export type RunningPump = Pick<Pump, "tunName" | "tunIfIndex" | "publish" | "start" | "stop" | "counters">;
-export type PlanKeeper = Pick<Reconciler, "setPlan" | "freeName" | "close">;
+export type RunningPump = Pick<
+  Pump,
+  "tunName" | "tunIfIndex" | "descriptors" | "publish" | "start" | "stop" | "counters"
+>;
+export type PlanKeeper = Pick<Reconciler, "setPlan" | "freeName" | "leave" | "close">;
 
 /** rtnetlink as the daemon uses it. */
 export interface Kernel {

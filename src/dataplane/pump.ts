@@ -1,6 +1,6 @@
 // The pump as the control plane sees it: opened with a tunnel's socket, given a table, started, stopped. Owns the
 // memory that the packet threads count in. No packet comes this way, only the few datagrams that are questions.
-import { loadAddon, type NativeAddon, type NativePump, type OffloadSwitches } from "../addon.js";
+import { type HandedOver, loadAddon, type NativeAddon, type NativePump, type OffloadSwitches } from "../addon.js";
 import type { TunnelSocket, Underlay } from "../backend/backend.js";
 import { errnoOf, HopsackError, messageOf } from "../errors.js";
 import type { PumpRoute } from "../plan/plan.js";
@@ -17,6 +17,8 @@ export interface PumpOptions {
   readonly checkInnerSource: boolean;
   /** What goes back to a host whose datagram is one of `socket.questions`; null: nothing. */
   readonly answer: (datagram: Uint8Array) => Uint8Array | null;
+  /** What another process opened, and is the pump's from here on; null: opens device and socket. */
+  readonly handedOver: HandedOver | null;
 }
 
 export interface PumpCounters {
@@ -39,8 +41,9 @@ export class Pump {
   }
 
   /**
-   * Opens the TUN device and the UDP socket. The device is down, without address and route: the reconciler's work.
-   * @throws NOT_PERMITTED, NO_TUN, DEVICE_BUSY, PORT_TAKEN, NO_ADDRESS
+   * Opens the TUN device and the UDP socket. The device is down, without address and route: the reconciler's work. Those that
+   * were handed over are as they were, with what is queued in them.
+   * @throws NOT_PERMITTED, NO_TUN, DEVICE_BUSY, PORT_TAKEN, NO_ADDRESS, HANDOVER_FAILED (nothing is left open)
    */
   static open(options: PumpOptions): Pump {
     const addon = loadAddon();
@@ -63,6 +66,7 @@ export class Pump {
         punts: options.socket.questions?.patterns ?? [],
         onPunt: options.answer,
         counters: words,
+        handedOver: options.handedOver,
       });
       return new Pump(addon, native, words);
     } catch (error) {
@@ -76,6 +80,11 @@ export class Pump {
 
   get tunIfIndex(): number {
     return this.#native.tunIfIndex;
+  }
+
+  /** Device and socket, to be sent to another process; only until stop(). */
+  descriptors(): HandedOver {
+    return this.#native.descriptors();
   }
 
   /** Replaces the forwarding table; packets see the old one or the new one, never a mixture. */
@@ -128,6 +137,10 @@ export class Pump {
 function explainOpenError(error: unknown, options: PumpOptions): unknown {
   const { tunName, port } = options.socket;
   const { address, linkName } = options.underlay;
+  if (options.handedOver !== null) {
+    const reason = `device and socket that were handed over are not used: ${messageOf(error)}`;
+    return new HopsackError("HANDOVER_FAILED", reason, { cause: error });
+  }
   switch (errnoOf(error)) {
     case "EADDRINUSE":
       return new HopsackError(

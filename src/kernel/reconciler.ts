@@ -141,11 +141,17 @@ export class Reconciler {
     if (refused !== undefined && refused !== null) throw refused;
   }
 
+  /** Ends the watch and leaves the plan in force: another process goes on with it. */
+  leave(): Promise<void> {
+    this.#endWatch();
+    return this.#serially(async () => {
+      this.#plan = null;
+    });
+  }
+
   /** Takes back what the plan made; never rejects. What is gone already is no fault. */
   close(): Promise<void> {
-    for (const monitor of this.#monitors) monitor.close();
-    clearInterval(this.#interval);
-    clearTimeout(this.#pause);
+    this.#endWatch();
     return this.#serially(async () => {
       const plan = this.#plan;
       this.#plan = null;
@@ -158,6 +164,12 @@ export class Reconciler {
         this.#options.onFault(error);
       }
     });
+  }
+
+  #endWatch(): void {
+    for (const monitor of this.#monitors) monitor.close();
+    clearInterval(this.#interval);
+    clearTimeout(this.#pause);
   }
 
   #serially<T>(work: () => Promise<T>): Promise<T> {

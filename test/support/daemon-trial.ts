@@ -11,6 +11,7 @@ import { systemClock } from "../../src/daemon/clock.js";
 import { runDaemon } from "../../src/daemon/daemon.js";
 import { loggerTo } from "../../src/daemon/log.js";
 import { type DaemonOptions, parseInvocation } from "../../src/daemon/options.js";
+import type { ServiceEnvironment } from "../../src/daemon/service.js";
 import type { World } from "../../src/daemon/world.js";
 import { HopsackError } from "../../src/errors.js";
 import type { ReconcilerOptions } from "../../src/kernel/reconciler.js";
@@ -43,9 +44,17 @@ export class Trial {
   readonly folder = mkdtempSync(join(tmpdir(), "hopsack-daemon-"));
   readonly store: LeaseStore;
   /** Set one to make that step fail. */
-  faults: Partial<Record<"privileges" | "pump" | "setPlan" | "publish", Error>> & { overlap?: HopsackError } = {};
+  faults: Partial<Record<"privileges" | "pump" | "setPlan" | "publish" | "handover" | "notify", Error>> & {
+    overlap?: HopsackError;
+  } = {};
   networkLinks = new Set<number>();
   reach: LinkReach = NO_REACH;
+  /** What the service manager says, and what it and a successor are told: `address: text fds`, line breaks as blanks. */
+  service: ServiceEnvironment = { notifySocket: null, watchdogMs: null, inherited: [] };
+  readonly notified: string[] = [];
+  /** What a daemon that is taken over from says, in its order. */
+  readonly letters: { readonly text: string; readonly fds: number[] }[] = [];
+  readonly successorSocket = { receive: () => this.letters.shift() ?? null, close: () => undefined };
   /** Of the last plan. */
   routes: readonly string[] = [];
   events: Pick<ReconcilerOptions, "onLinkGone" | "onFault" | "onHostChange"> | null = null;
@@ -142,18 +151,27 @@ export class Trial {
               this.#step("setPlan", `plan ${addresses.map((a) => a.address).join(" ")}`);
             },
             freeName: () => {},
+            leave: async () => void this.deeds.push("leave plan"),
             close: async () => void this.deeds.push("take back plan"),
           };
         },
         close: () => void this.deeds.push("close kernel"),
       }),
-      openPump: () => {
+      service: this.service,
+      sendNotification: (address, text, fds) => this.#hear(address, text, fds),
+      openNotifySocket: () => this.successorSocket,
+      closeDescriptors: (fds) => {
+        if (fds.length > 0) this.deeds.push(`close ${fds.join(" ")}`);
+      },
+      openPump: ({ handedOver }) => {
         const tunIfIndex = this.#nextIfIndex++;
-        this.#step("pump", "open pump");
+        if (handedOver !== null && this.faults.handover !== undefined) throw this.faults.handover;
+        this.#step("pump", handedOver === null ? "open pump" : "go on with pump");
         this.networkLinks.add(tunIfIndex);
         return {
           tunName: "flannel0",
           tunIfIndex,
+          descriptors: () => ({ tunFd: 100, socketFd: 101 }),
           publish: (routes) => this.#step("publish", `publish ${routes.map((route) => route.prefix).join(" ")}`),
           start: () => void this.deeds.push("start pump"),
           stop: () => {
@@ -169,6 +187,11 @@ export class Trial {
   #underlay(): Underlay {
     if (this.underlay instanceof HopsackError) throw this.underlay;
     return this.underlay;
+  }
+
+  #hear(address: string, text: string, fds: readonly number[]): void {
+    if (this.faults.notify !== undefined) throw this.faults.notify;
+    this.notified.push([`${address}:`, text.replaceAll("\n", " ").replace(/USEC=\d+/, "USEC=…"), ...fds].join(" "));
   }
 
   #step(fault: keyof Trial["faults"], deed: string): void {

@@ -107,10 +107,13 @@ export class Daemon {
   readonly #child: ChildProcess;
   #stderr = "";
 
-  /** @param wrapper a command line that ends by executing what follows it, e.g. `setpriv …` */
-  constructor(host: Host, flags: readonly string[], wrapper: readonly string[] = []) {
+  /**
+   * @param wrapper a command line that ends by executing what follows it, e.g. `setpriv …`
+   * @param fds become the descriptors 3, 4 …
+   */
+  constructor(host: Host, flags: readonly string[], wrapper: readonly string[] = [], fds: readonly number[] = []) {
     const argv = ["netns", "exec", host.name, ...wrapper, ...UNHOOKED, process.execPath, DAEMON, ...flags];
-    this.#child = spawn("ip", argv, { env: ENV, stdio: ["ignore", "pipe", "pipe"] });
+    this.#child = spawn("ip", argv, { env: ENV, stdio: ["ignore", "pipe", "pipe", ...fds] });
     this.#child.stderr?.on("data", (chunk) => (this.#stderr += chunk));
     if (this.#child.stdout !== null) {
       createInterface({ input: this.#child.stdout }).on("line", (line) => this.lines.push(JSON.parse(line)));

@@ -5,8 +5,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import t, { type Test } from "tap";
 import type { DaemonState } from "../../../src/daemon/state.js";
-import { serveStatus } from "../../../src/daemon/status-server.js";
+import { type HandoverSide, serveStatus } from "../../../src/daemon/status-server.js";
 import { readyState } from "../../support/daemon-fixtures.js";
+
+/** No daemon to take over from. */
+const NOBODY = { handOver: () => undefined, end: () => undefined };
 
 interface Reply {
   readonly status: number | undefined;
@@ -33,9 +36,9 @@ function folderFor(t: Test): string {
   return folder;
 }
 
-async function serving(t: Test, state: DaemonState = readyState()): Promise<string> {
+async function serving(t: Test, state: DaemonState = readyState(), handover: HandoverSide = NOBODY): Promise<string> {
   const path = join(folderFor(t), "run", "hopsackd.sock");
-  const server = await serveStatus(state, path);
+  const server = await serveStatus(state, path, handover);
   t.teardown(() => server.close());
   return path;
 }
@@ -74,7 +77,7 @@ t.test("other paths are not found and other methods not allowed", async (t) => {
 
 t.test("a second daemon is told that one is running, and the first keeps answering", async (t) => {
   const path = await serving(t);
-  await t.rejects(serveStatus(readyState(), path), { code: "ALREADY_RUNNING", message: path });
+  await t.rejects(serveStatus(readyState(), path, NOBODY), { code: "ALREADY_RUNNING", message: path });
   t.match(await ask(path, "/healthz"), { status: 200 });
 });
 
@@ -85,7 +88,7 @@ t.test("the socket of a killed daemon is replaced", async (t) => {
   linkSync(`${path}.old`, path);
   await new Promise((resolve) => killed.close(resolve));
   t.ok(existsSync(path), "a socket file without a process");
-  const server = await serveStatus(readyState(), path);
+  const server = await serveStatus(readyState(), path, NOBODY);
   t.match(await ask(path, "/healthz"), { status: 200 });
   await server.close();
   t.notOk(existsSync(path), "closing removes the socket");
@@ -94,9 +97,23 @@ t.test("the socket of a killed daemon is replaced", async (t) => {
 t.test("a place where no socket can be is refused, and what is there stays", async (t) => {
   const folder = folderFor(t);
   writeFileSync(join(folder, "file"), "precious");
-  await t.rejects(serveStatus(readyState(), join(folder, "file")), { code: "FILE_UNWRITABLE" });
+  await t.rejects(serveStatus(readyState(), join(folder, "file"), NOBODY), { code: "FILE_UNWRITABLE" });
   t.equal(statSync(join(folder, "file")).size, 8);
-  await t.rejects(serveStatus(readyState(), join(folder, "file", "socket")), { code: "FILE_UNWRITABLE" });
+  await t.rejects(serveStatus(readyState(), join(folder, "file", "socket"), NOBODY), { code: "FILE_UNWRITABLE" });
   mkdirSync(join(folder, "folder"));
-  await t.rejects(serveStatus(readyState(), join(folder, "folder")), { code: "FILE_UNWRITABLE" });
+  await t.rejects(serveStatus(readyState(), join(folder, "folder"), NOBODY), { code: "FILE_UNWRITABLE" });
+});
+
+t.test("who asks for a handover is answered before this daemon ends, and a refusal ends nothing", async (t) => {
+  const deeds: string[] = [];
+  const handOver = (to: string): void => {
+    if (to === "/bad") throw new Error("nobody is there");
+    deeds.push(`hand over to ${to}`);
+  };
+  const path = await serving(t, readyState(), { handOver, end: () => void deeds.push("end") });
+  t.match(await ask(path, "/handover?to=%2Fbad", "POST"), { status: 409, body: "nobody is there\n" });
+  t.match(await ask(path, "/handover?to=%2Fgood"), { status: 404 });
+  t.same(deeds, []);
+  t.match(await ask(path, "/handover?to=%2Fgood", "POST"), { status: 200, body: "handed over\n" });
+  t.same(deeds, ["hand over to /good", "end"]);
 });

@@ -1,0 +1,278 @@
+// Daemons that are replaced while packets flow. What waits in the kernel's buffers meanwhile must arrive.
+//
+//   a: eth0 192.168.50.10 ──┐
+//                           ├── br0        numbered UDP packets and a TCP stream from a to b; it is a's daemon that is replaced
+//   b: eth0 192.168.50.11 ──┘
+import { type ChildProcess, spawn } from "node:child_process";
+import { createHash } from "node:crypto";
+import { once } from "node:events";
+import { existsSync, openSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import t, { type Test } from "tap";
+import { type Daemon, daemonFault, type Host, makeBridge, makeHost, UNHOOKED } from "../support/hopsackd.js";
+import { inOwnNamespace, ipJson, run, until } from "../support/netns.js";
+import { Place } from "../support/place.js";
+import { ServiceManagerStandIn } from "../support/service-manager.js";
+
+const FLOW = fileURLToPath(new URL("../support/numbered-flow.mjs", import.meta.url));
+const STREAM = fileURLToPath(new URL("../support/tcp-stream.mjs", import.meta.url));
+const PORT = 9000;
+/** The TUN's queue holds a thousand: more than are sent while a daemon takes over, however slow the machine. */
+const PER_MILLISECOND = 5;
+/** While a process starts from nothing. */
+const PER_MILLISECOND_AT_RESTART = 1;
+/** As in the script. */
+const STREAM_BLOCK_BYTES = 1_000_000;
+
+/** A script in a host, in lines. */
+class Script {
+  readonly lines: string[] = [];
+  readonly ended: Promise<unknown>;
+  readonly #child: ChildProcess;
+
+  constructor(t: Test, host: Host, ...words: readonly string[]) {
+    const argv = ["netns", "exec", host.name, ...UNHOOKED, ...words];
+    this.#child = spawn("ip", argv, { stdio: ["ignore", "pipe", "inherit"] });
+    this.#child.stdout?.on("data", (chunk) => this.lines.push(...String(chunk).trim().split("\n")));
+    this.ended = once(this.#child, "close");
+    t.teardown(() => this.#child.kill("SIGKILL"));
+  }
+
+  async ready(): Promise<void> {
+    await until("a script is ready", () => this.lines.includes("ready"));
+  }
+
+  async end(): Promise<Record<string, number>> {
+    this.#child.kill("SIGTERM");
+    await this.ended;
+    return JSON.parse(this.lines.at(-1) ?? "{}");
+  }
+}
+
+/** Numbered packets from a to b's address in the overlay, while `deed` is done. */
+async function lostDuring(t: Test, hosts: Hosts, perMs: number, deed: () => Promise<void>): Promise<number> {
+  const receiver = new Script(t, hosts.b, process.execPath, FLOW, "receive", `${PORT}`);
+  await receiver.ready();
+  const sender = new Script(t, hosts.a, process.execPath, FLOW, "send", hosts.target, `${PORT}`, `${perMs}`);
+  await sender.ready();
+  await passed(hosts.b, 200);
+  await deed();
+  await passed(hosts.b, 200);
+  const { sent = 0 } = await sender.end();
+  await quiet(hosts.b);
+  const { received = 0, twice } = await receiver.end();
+  t.equal(twice, 0, "nothing came twice");
+  t.comment(`${sent} sent, ${received} received`);
+  return sent - received;
+}
+
+function receivedPackets(host: Host): number {
+  const [link] = ipJson(`-n ${host.name} -s link show eth0`);
+  return (link as { stats64?: { rx?: { packets?: number } } }).stats64?.rx?.packets ?? 0;
+}
+
+/** Some more packets have come to the host. */
+async function passed(host: Host, packets: number): Promise<void> {
+  const before = receivedPackets(host);
+  await until("packets pass", () => receivedPackets(host) >= before + packets, 20_000);
+}
+
+/** Nothing has come for a while. */
+async function quiet(host: Host): Promise<void> {
+  let last = -1;
+  await until("no packet comes any more", () => {
+    const now = receivedPackets(host);
+    const isQuiet = now === last;
+    last = now;
+    if (!isQuiet) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 50);
+    return isQuiet;
+  });
+}
+
+interface Hosts {
+  readonly a: Host;
+  readonly b: Host;
+  readonly place: Place;
+  /** b's address in the overlay. */
+  readonly target: string;
+}
+
+/** b runs, and has an address of its subnet in every mode; a is the caller's to start. */
+async function twoHosts(t: Test, name: string, config?: string): Promise<Hosts> {
+  const place = new Place(t, config);
+  const a = await makeHost(`${name}-a`, "192.168.50.10");
+  const b = await makeHost(`${name}-b`, "192.168.50.11");
+  t.teardown(() => [a, b].map((host) => run(`ip netns del ${host.name}`)));
+  const daemon = place.start(t, b);
+  await daemon.logged("ready");
+  const target = place.firstAddress(b);
+  run(`ip -n ${b.name} addr add ${target}/32 dev lo`);
+  return { a, b, place, target };
+}
+
+async function peersKnown(daemon: Daemon): Promise<void> {
+  await until(
+    "a peer is known",
+    () => daemon.lines.some(({ event, peers }) => peers === 1 && (event === "ready" || event === "forwarding_updated")),
+    10_000,
+  );
+}
+
+async function takenOver(t: Test, hosts: Hosts, old: Daemon): Promise<Daemon> {
+  const next = hosts.place.start(t, hosts.a, "--takeover", hosts.place.socket(hosts.a));
+  await next.logged("ready");
+  t.match(await old.ended, { status: 0 });
+  return next;
+}
+
+function device(host: Host, name: string): unknown {
+  return ipJson(`-n ${host.name} link show ${name}`)[0]?.ifindex;
+}
+
+const KERNEL_MODES = [
+  ["vxlan", '{"Network": "10.244.0.0/16", "Backend": {"Type": "vxlan"}}'],
+  ["host-gw", '{"Network": "10.244.0.0/16", "Backend": {"Type": "host-gw"}}'],
+] as const;
+
+t.setTimeout(280_000);
+
+inOwnNamespace(t, import.meta.url, () => {
+  const fault = daemonFault();
+  if (fault !== null) {
+    t.pass("restarts", { skip: fault });
+    return;
+  }
+  t.before(makeBridge);
+
+  t.test("a takeover loses no packet, and keeps device, address and lease", async (t) => {
+    const hosts = await twoHosts(t, "t");
+    const old = hosts.place.start(t, hosts.a);
+    await peersKnown(old);
+    const before = { device: device(hosts.a, "flannel0"), leases: hosts.place.leases() };
+    let next = old;
+    const lost = await lostDuring(t, hosts, PER_MILLISECOND, async () => {
+      next = await takenOver(t, hosts, old);
+    });
+    t.equal(lost, 0);
+    t.same({ device: device(hosts.a, "flannel0"), leases: hosts.place.leases() }, before);
+    t.match(await next.logged("handover_used"), { device: "flannel0" });
+    t.notOk(old.lines.some(({ event }) => event === "lease_released"));
+    t.notOk(existsSync(`${hosts.place.socket(hosts.a)}.next`));
+    t.match(await next.stop(), { status: 0 });
+    t.equal(ipJson(`-n ${hosts.a.name} link`).length, 2, "flannel0 is gone");
+    t.equal(hosts.place.leases().length, 1, "and so is the lease");
+  });
+
+  t.test("a TCP stream does not notice a takeover", async (t) => {
+    const hosts = await twoHosts(t, "s");
+    const old = hosts.place.start(t, hosts.a);
+    await peersKnown(old);
+    const receiver = new Script(t, hosts.b, process.execPath, STREAM, "receive", `${PORT}`);
+    await receiver.ready();
+    const sender = new Script(t, hosts.a, process.execPath, STREAM, "send", hosts.target, `${PORT}`);
+    await sender.ready();
+    await passed(hosts.b, 200);
+    await takenOver(t, hosts, old);
+    await passed(hosts.b, 200);
+    const { blocks = 0 } = await sender.end();
+    await receiver.ended;
+    const hash = createHash("sha256");
+    for (let block = 0; block < blocks; block++) hash.update(Buffer.alloc(STREAM_BLOCK_BYTES, block % 251));
+    t.ok(blocks > 2, `${blocks} blocks`);
+    t.equal(receiver.lines.at(-1), hash.digest("hex"));
+  });
+
+  t.test(
+    "a killed daemon is replaced by a service manager that kept device and socket: no packet is lost",
+    async (t) => {
+      const hosts = await twoHosts(t, "k");
+      const manager = new ServiceManagerStandIn(t, hosts.place);
+      const flags = hosts.place.flags(hosts.a, "--keep-lease");
+      const killed = manager.start(t, hosts.a, flags);
+      await peersKnown(killed);
+      await manager.hears("READY=1");
+      await until("both are kept", () => manager.kept.size === 2);
+      const before = device(hosts.a, "flannel0");
+      const lost = await lostDuring(t, hosts, PER_MILLISECOND_AT_RESTART, async () => {
+        killed.kill("SIGKILL");
+        await killed.ended;
+        const next = manager.start(t, hosts.a, flags);
+        await manager.hears("READY=1", 2);
+        t.match(await next.logged("handover_used"), { device: "flannel0" });
+      });
+      t.equal(lost, 0);
+      t.equal(device(hosts.a, "flannel0"), before);
+    },
+  );
+
+  t.test(
+    "a restart that a service manager asks for (SIGUSR2) loses no packet; a stop takes everything back",
+    async (t) => {
+      const hosts = await twoHosts(t, "r");
+      const manager = new ServiceManagerStandIn(t, hosts.place);
+      const flags = hosts.place.flags(hosts.a);
+      const old = manager.start(t, hosts.a, flags);
+      await peersKnown(old);
+      await manager.hears("WATCHDOG=1");
+      let next = old;
+      const lost = await lostDuring(t, hosts, PER_MILLISECOND_AT_RESTART, async () => {
+        old.kill("SIGUSR2");
+        t.match(await old.ended, { status: 0 });
+        next = manager.start(t, hosts.a, flags);
+        await manager.hears("READY=1", 2);
+      });
+      t.equal(lost, 0);
+      t.equal(manager.heard[0], "READY=1");
+      t.ok(manager.heard.includes("STOPPING=1"));
+      t.ok(manager.heard.includes("STATUS=udp, 1 peer"), manager.heard.join(" "));
+      await next.stop();
+      await until("nothing is kept", () => manager.kept.size === 0);
+      t.equal(ipJson(`-n ${hosts.a.name} link`).length, 2, "flannel0 is gone");
+      t.equal(hosts.place.leases().length, 1, "and so is the lease");
+    },
+  );
+
+  for (const [mode, config] of KERNEL_MODES) {
+    t.test(`${mode}: neither a takeover nor a restart (SIGUSR2) loses a packet`, async (t) => {
+      const hosts = await twoHosts(t, mode.slice(0, 1), config);
+      const old = hosts.place.start(t, hosts.a);
+      await peersKnown(old);
+      const lost = await lostDuring(t, hosts, PER_MILLISECOND, async () => {
+        const second = await takenOver(t, hosts, old);
+        second.kill("SIGUSR2");
+        t.match(await second.ended, { status: 0 });
+        await hosts.place.start(t, hosts.a).logged("ready");
+      });
+      t.equal(lost, 0);
+    });
+  }
+
+  t.test("descriptors that cannot be used cost one sentence, and the start is a normal one", async (t) => {
+    const hosts = await twoHosts(t, "d");
+    const manager = new ServiceManagerStandIn(t, hosts.place);
+    for (const name of ["hopsack-tun", "hopsack-udp"]) manager.kept.set(name, openSync("/dev/null", "r"));
+    const first = manager.start(t, hosts.a, hosts.place.flags(hosts.a));
+    await peersKnown(first);
+    t.match(await first.logged("handover_unused"), {
+      code: "HANDOVER_FAILED",
+      reason: "device and socket that were handed over are not used: it is no UDP socket",
+    });
+    first.kill("SIGKILL");
+    await first.ended;
+
+    const naive = manager.start(t, hosts.a, hosts.place.flags(hosts.a, "--naive"));
+    await peersKnown(naive);
+    t.match(await naive.logged("handover_unused"), { reason: /flannel0 was opened for another way .*--naive/ });
+    run(`ip netns exec ${hosts.a.name} ping -q -n -c 1 -W 2 ${hosts.target}`);
+  });
+
+  t.test("a takeover from nobody is refused in one sentence and leaves nothing behind", async (t) => {
+    const hosts = await twoHosts(t, "n");
+    const daemon = hosts.place.start(t, hosts.a, "--takeover", "/run/nobody.sock");
+    const { status, stderr } = await daemon.ended;
+    t.not(status, 0);
+    t.match(stderr, /no hopsackd answers on \/run\/nobody\.sock .*start without --takeover \[NOT_RUNNING\]/);
+    t.equal(ipJson(`-n ${hosts.a.name} link`).length, 2);
+    t.notOk(existsSync("/run/nobody.sock.next"));
+  });
+});
