@@ -14,6 +14,7 @@ import { Forwarding, type Setting } from "./forwarding.js";
 import { Handover, TAKEN_OVER } from "./handover.js";
 import { LeaseCache } from "./lease-cache.js";
 import { failure, type Logger } from "./log.js";
+import { serveMetrics } from "./metrics-server.js";
 import type { DaemonOptions } from "./options.js";
 import { findOutset } from "./outset.js";
 import { chosenConfig, RunningDaemon } from "./running-daemon.js";
@@ -107,12 +108,16 @@ async function start(context: Context, handover: Handover, signal: AbortSignal):
   const forwarding = makeForwarding(context, kernel, { config, underlay }, mine);
   await forwarding.prepare();
   // Device and socket are opened before a lease is taken: where that fails, nobody else has noticed this host.
-  if (options.takeover === null) await forwarding.open(inheritedPair(context));
+  if (options.takeover === null) {
+    await forwarding.open(inheritedPair(context));
+    await showMetrics(context, underlay.address);
+  }
   const request = { config, attrs: forwarding.leaseAttrs(), previous };
   const own = outset.own ?? (await storeTrouble.persist(signal, isRetryable, () => store.acquire(request)));
   if (options.takeover !== null) {
     await forwarding.open(await takeOver(options.takeover, world, signal));
     await showStatus(context, handover);
+    await showMetrics(context, underlay.address);
   }
   if (outset.own !== null) bells.doubt.ring(); // whether it still is ours, the store has to say
   const daemon = new RunningDaemon({ ...context, store, storeTrouble, cache, forwarding, findUnderlay }, own);
@@ -132,6 +137,15 @@ async function showStatus({ state, options, undo, leave }: Context, handover: Ha
   const server = await serveStatus(state, options.statusSocket, handover);
   undo.push("status_socket", () => server.close());
   leave.push("status_socket", () => server.close());
+}
+
+async function showMetrics({ state, options, log, undo, leave }: Context, underlayAddress: string): Promise<void> {
+  if (options.metricsAddress === null) return;
+  const address = options.metricsAddress.address ?? underlayAddress;
+  const server = await serveMetrics(state, address, options.metricsAddress.port);
+  undo.push("metrics", () => server.close());
+  leave.push("metrics", () => server.close());
+  log.info({ address, port: server.port }, "metrics_open");
 }
 
 /** What the service manager kept for us; what is no use is closed. */
@@ -177,7 +191,10 @@ function makeForwarding(context: Context, kernel: Kernel, setting: Setting, ownS
       deviceName: options.deviceName,
       networks,
       forward: options.ipForward,
-      onRepair: (kind, what) => log.info({ kind, what }, "repaired"),
+      onRepair: (kind, what) => {
+        state.tallies.repairs.set(kind, (state.tallies.repairs.get(kind) ?? 0) + 1);
+        log.info({ kind, what }, "repaired");
+      },
       onLinkGone: () => bells.changed.ring(),
       onHostChange: () => {
         forwarding.distrustReach();

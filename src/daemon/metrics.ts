@@ -1,10 +1,11 @@
 // Prometheus metrics, made from the daemon's state when somebody scrapes. Loaded at the first scrape only: prom-client costs
 // time and memory that a daemon without Prometheus need not pay.
 import { monitorEventLoopDelay } from "node:perf_hooks";
-import { Counter, Gauge, Registry } from "prom-client";
+import { Counter, Gauge, type OpenMetricsContentType, type PrometheusContentType, Registry } from "prom-client";
 import type { OffloadSwitches } from "../addon.js";
 import type { DaemonState } from "./state.js";
 import { allWarnings, type DirectionReport, dropReports, trafficReport } from "./status.js";
+import { packetThreadCpu } from "./thread-cpu.js";
 
 type Labels = Readonly<Record<string, string>>;
 interface Sample {
@@ -21,20 +22,24 @@ const OFFLOAD_NAMES: readonly (readonly [keyof OffloadSwitches, string])[] = [
   ["tunGro", "tun_gro"],
 ];
 
-const registries = new WeakMap<DaemonState, Registry>();
+type ContentType = OpenMetricsContentType | PrometheusContentType;
 
-/** The whole page in Prometheus' text format. */
-export async function exposition(state: DaemonState): Promise<{ contentType: string; body: string }> {
-  let registry = registries.get(state);
-  if (registry === undefined) {
-    registry = createRegistry(state);
-    registries.set(state, registry);
-  }
+const registries = new WeakMap<DaemonState, Map<ContentType, Registry<ContentType>>>();
+
+/** The whole page: as OpenMetrics 1.0 to who names it in `accept` (the request's header), else in Prometheus' text format. */
+export async function exposition(state: DaemonState, accept = ""): Promise<{ contentType: string; body: string }> {
+  const isOpen = accept.includes("application/openmetrics-text");
+  const type = isOpen ? Registry.OPENMETRICS_CONTENT_TYPE : Registry.PROMETHEUS_CONTENT_TYPE;
+  const ofState = registries.get(state) ?? new Map<ContentType, Registry<ContentType>>();
+  registries.set(state, ofState);
+  const registry = ofState.get(type) ?? createRegistry(state, type);
+  ofState.set(type, registry);
   return { contentType: registry.contentType, body: await registry.metrics() };
 }
 
-function createRegistry(state: DaemonState): Registry {
-  const registry = new Registry();
+function createRegistry(state: DaemonState, type: ContentType): Registry<ContentType> {
+  const registry = new Registry<ContentType>();
+  registry.setContentType(type);
   const counter = (name: string, help: string, labelNames: readonly string[], read: () => readonly Sample[]): void => {
     new Counter({
       name,
@@ -61,6 +66,7 @@ function createRegistry(state: DaemonState): Registry {
   };
   addTraffic(state, counter);
   addControl(state, gauge);
+  addWork(state, gauge, counter);
   addProcess(state, gauge, counter);
   return registry;
 }
@@ -153,6 +159,48 @@ function addControl(state: DaemonState, gauge: AddMetric): void {
   gauge("hopsack_build_info", "Always 1; the labels say what runs.", ["version", "backend", "node_version"], () => [
     { labels: { version: state.version, backend: state.backendType ?? "", node_version: process.version }, value: 1 },
   ]);
+}
+
+/** What the daemon had to do, and what its pump gave up. */
+function addWork(state: DaemonState, gauge: AddMetric, counter: AddMetric): void {
+  const { tallies } = state;
+  counter(
+    "hopsack_offload_fallbacks_total",
+    "Offloads given up because the kernel refused a packet.",
+    ["offload"],
+    () => {
+      const words = state.readCounters?.().words;
+      if (words === undefined) return [];
+      return ["udp_gso", "tun_gro"].map((offload) => ({
+        labels: { offload },
+        value: words[`${offload}_fallbacks`] ?? 0,
+      }));
+    },
+  );
+  gauge("hopsack_forwarding_routes", "Prefixes in the pump's forwarding table.", [], () =>
+    state.readCounters === null ? [] : word(state, "fib_routes"),
+  );
+  counter("hopsack_forwarding_updates_total", "Changes of plan that were brought into force.", [], () =>
+    one(tallies.forwardingUpdates),
+  );
+  counter("hopsack_forwarding_update_seconds_total", "Time that bringing them into force took.", [], () =>
+    one(tallies.forwardingUpdateSeconds),
+  );
+  counter("hopsack_repairs_total", "Times that kernel state of ours was put back, by kind of change.", ["kind"], () =>
+    [...tallies.repairs].map(([kind, value]) => ({ labels: { kind }, value })),
+  );
+  counter("hopsack_store_losses_total", "Times that the lease store stopped answering.", [], () =>
+    one(tallies.storeLosses),
+  );
+  gauge(
+    "hopsack_store_heard_timestamp_seconds",
+    "When the store last told something, in seconds since the epoch.",
+    [],
+    () => (tallies.storeHeardAt === null ? [] : one(tallies.storeHeardAt / 1000)),
+  );
+  counter("hopsack_pump_cpu_seconds_total", "Processor time of each packet thread.", ["thread"], () =>
+    packetThreadCpu().map(({ thread, seconds }) => ({ labels: { thread }, value: seconds })),
+  );
 }
 
 function addProcess(state: DaemonState, gauge: AddMetric, counter: AddMetric): void {

@@ -5,6 +5,7 @@ import type { OffloadSwitches } from "../addon.js";
 import type { VxlanEngine } from "../backend/backend.js";
 import { parseIpv4 } from "../net/ipv4.js";
 import { formatIpv6, isHostIpv6, parseIpv6 } from "../net/ipv6.js";
+import type { MetricsAddress } from "./metrics-server.js";
 
 const LOG_LEVELS = ["trace", "debug", "info", "warn", "error", "fatal"] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
@@ -80,6 +81,17 @@ export const deviceName: ValueParser<string> = {
 export const hostName: ValueParser<string> = {
   accepted: `a name of at most ${MAX_NODE_NAME_LENGTH} letters, digits, ".", "_" and "-"`,
   parse: (text) => (text.length <= MAX_NODE_NAME_LENGTH && /^[A-Za-z0-9._-]+$/.test(text) ? text : undefined),
+};
+
+/** `PORT`, or `ADDRESS:PORT` with an IPv4 address of this host. */
+export const listenAddress: ValueParser<MetricsAddress> = {
+  accepted: "PORT or ADDRESS:PORT, e.g. 9285 or 127.0.0.1:9285",
+  parse: (text) => {
+    const [, address = null, digits] = /^(?:([0-9.]+):)?([0-9]{1,5})$/.exec(text) ?? [];
+    const port = Number(digits);
+    if (!(port >= 1 && port <= 65_535) || (address !== null && parseIpv4(address) === undefined)) return undefined;
+    return { address, port };
+  },
 };
 
 function wholeNumber(max: number, unit: string): ValueParser<number> {

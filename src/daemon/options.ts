@@ -8,6 +8,7 @@ import { HopsackError } from "../errors.js";
 import type { ForwardAcceptance } from "../kernel/forward-rules.js";
 import { commandOption, type Flag, type GivenOptions, readValue } from "./flags.js";
 import { nodeName } from "./identity.js";
+import type { MetricsAddress } from "./metrics-server.js";
 import type { LogLevel, ValueParser } from "./option-values.js";
 import * as values from "./option-values.js";
 import { readStoreOptions, STORE_FLAGS, type StoreOptions } from "./store-options.js";
@@ -34,6 +35,8 @@ export interface DaemonOptions extends StoreOptions, Places {
   readonly nodeName: string;
   /** Status socket of the running daemon that this one takes over from; null = from none. */
   readonly takeover: string | null;
+  /** Where Prometheus may ask over TCP; null = nowhere. */
+  readonly metricsAddress: MetricsAddress | null;
   readonly keepLease: boolean;
   readonly leaseTtlSeconds: number;
   readonly renewMarginMinutes: number;
@@ -83,6 +86,11 @@ const FLAGS = {
     name: "status-socket",
     value: "PATH",
     help: "unix socket of status and metrics (default: /run/hopsack/hopsackd.sock)",
+  },
+  metricsAddress: {
+    name: "metrics-address",
+    value: "[ADDRESS:]PORT",
+    help: "serve metrics to Prometheus on this TCP port as well, of the underlay's address unless another is given (default: on the status socket only)",
   },
   takeover: {
     name: "takeover",
@@ -198,6 +206,7 @@ function readOptions(given: GivenOptions, env: NodeJS.ProcessEnv): DaemonOptions
     ipMasq: isOn(FLAGS.ipMasq),
     ipForward: forwardAcceptance(read(FLAGS.ipForward, values.truth)),
     nodeName: nodeName(read(FLAGS.nodeName, values.hostName)),
+    metricsAddress: read(FLAGS.metricsAddress, values.listenAddress),
     takeover: read(FLAGS.takeover, values.socketPath),
     keepLease: isOn(FLAGS.keepLease),
     leaseTtlSeconds: read(FLAGS.leaseTtl, values.seconds) ?? 86_400,

@@ -100,13 +100,14 @@ export class RunningDaemon {
 
   /** Learns what the other hosts hold. When the store is gone, what is known stays in force until it comes back. */
   async #watchLeases(signal: AbortSignal): Promise<void> {
-    const { store, storeTrouble, state, bells } = this.#parts;
+    const { store, storeTrouble, state, bells, world } = this.#parts;
     for (;;) {
       let isFirst = true;
       try {
         for await (const batch of store.watch(signal, this.#table.list())) {
           storeTrouble.over();
           state.isStoreConnected = true;
+          state.tallies.storeHeardAt = world.clock.now();
           if (isFirst) bells.config.ring();
           isFirst = false;
           this.#learn(batch);
@@ -115,6 +116,7 @@ export class RunningDaemon {
         throw new HopsackError("STORE_UNAVAILABLE", `${store.description} ended the watch`, { retryable: true });
       } catch (error) {
         if (signal.aborted || !isOutside(error)) throw error;
+        if (state.isStoreConnected) state.tallies.storeLosses++;
         state.isStoreConnected = false;
         await this.#attempt(this.#cacheTrouble, () => this.#writeCache());
         await storeTrouble.pause(error, signal);
@@ -185,6 +187,8 @@ export class RunningDaemon {
       const isChanged = await trouble.persist(signal, isOutside, () => this.#apply());
       const milliseconds = performance.now() - startedAt;
       if (isChanged) {
+        state.tallies.forwardingUpdates++;
+        state.tallies.forwardingUpdateSeconds += milliseconds / 1000;
         log.info({ peers: state.peers.length, milliseconds: Math.round(milliseconds) }, "forwarding_updated");
       }
       const pauseMs = Math.min(Math.max(milliseconds / 2, SHORTEST_APPLY_PAUSE_MS), LONGEST_APPLY_PAUSE_MS);

@@ -10,6 +10,18 @@ export type Phase = "starting" | "waiting" | "ready" | "stopping";
 /** What a warning is about; a topic has one warning at a time. */
 export type WarningTopic = "store" | "lease" | "forwarding" | "conflict" | "underlay" | "config" | "cache" | "command";
 
+/** What happened since the start, for metrics. */
+interface Tallies {
+  /** What was put back in the kernel, by kind. */
+  readonly repairs: Map<string, number>;
+  forwardingUpdates: number;
+  /** All of them together. */
+  forwardingUpdateSeconds: number;
+  storeLosses: number;
+  /** When the store last told something, milliseconds since the epoch. */
+  storeHeardAt: number | null;
+}
+
 export interface DaemonState {
   readonly version: string;
   readonly node: string;
@@ -33,6 +45,7 @@ export interface DaemonState {
   readTunRingFull: (() => number) | null;
   /** What is wrong with the host's own settings at the moment of asking. */
   readHostWarnings: () => readonly string[];
+  readonly tallies: Tallies;
   /** What is wrong now and being worked on. */
   readonly warnings: Map<WarningTopic, string>;
 }
@@ -52,6 +65,13 @@ export function initialState(fixed: Pick<DaemonState, "version" | "node" | "star
     readDescriptors: null,
     readTunRingFull: null,
     readHostWarnings: () => [],
+    tallies: {
+      repairs: new Map(),
+      forwardingUpdates: 0,
+      forwardingUpdateSeconds: 0,
+      storeLosses: 0,
+      storeHeardAt: null,
+    },
     warnings: new Map(),
   };
 }

@@ -143,7 +143,7 @@ async function answerTo(state: DaemonState, request: IncomingMessage): Promise<A
     }
     case "/metrics": {
       const { exposition } = await import("./metrics.js"); // prom-client is loaded at the first scrape, not at the start
-      return { status: 200, ...(await exposition(state)) };
+      return { status: 200, ...(await exposition(state, request.headers.accept)) };
     }
     case "/healthz":
       return text(200, "hopsackd is running");

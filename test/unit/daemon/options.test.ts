@@ -40,6 +40,7 @@ t.test("without flags the daemon runs with flannel's defaults where flannel has 
     deviceName: "flannel0",
     nodeName: hostname(),
     statusSocket: "/run/hopsack/hopsackd.sock",
+    metricsAddress: null,
     takeover: null,
     keepLease: false,
     leaseTtlSeconds: 86_400,
@@ -79,6 +80,7 @@ const CASES: readonly [flag: string, value: string, option: Partial<DaemonOption
   ["device", "hop0", { deviceName: "hop0" }],
   ["node-name", "host-a.lab", { nodeName: "host-a.lab" }],
   ["status-socket", "/tmp/h.sock", { statusSocket: "/tmp/h.sock" }],
+  ["metrics-address", "9285", { metricsAddress: { address: null, port: 9285 } }],
   ["takeover", "/tmp/old.sock", { takeover: "/tmp/old.sock" }],
   ["keep-lease", "true", { keepLease: true }],
   ["lease-ttl", "60", { leaseTtlSeconds: 60 }],
@@ -124,6 +126,10 @@ t.test("offloads are named one by one, all or none", async (t) => {
 
 t.test("a value that cannot be used is refused in one sentence with flag, value and what is accepted", async (t) => {
   const table: readonly [argv: string[], sentence: string][] = [
+    ...["0", "65536", "eth0:9285", "300.1.1.1:9285", ":9285", "127.0.0.1:"].map((value): [string[], string] => [
+      ["--metrics-address", value],
+      `--metrics-address ${value} is not accepted; give PORT or ADDRESS:PORT, e.g. 9285 or 127.0.0.1:9285`,
+    ]),
     [["--lease-ttl", "soon"], "--lease-ttl soon is not accepted; give whole seconds from 1 to 31536000"],
     [
       ["--public-ipv6", "fe80::1"],

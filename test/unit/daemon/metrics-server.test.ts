@@ -1,0 +1,71 @@
+import { request } from "node:http";
+import { connect, createServer, type Socket } from "node:net";
+import t, { type Test } from "tap";
+import { type MetricsServer, serveMetrics } from "../../../src/daemon/metrics-server.js";
+import { readyState } from "../../support/daemon-fixtures.js";
+
+const SLOW_SCRAPES = 1000;
+const LIMIT_MS = 20_000;
+const TRY_LIMIT_MS = 1000;
+
+async function serving(t: Test): Promise<MetricsServer> {
+  const server = await serveMetrics(readyState(), "127.0.0.1", 0);
+  t.teardown(() => server.close());
+  return server;
+}
+
+function scrape(port: number, path = "/metrics", method = "GET"): Promise<{ status: number; body: string }> {
+  return new Promise((resolve, reject) => {
+    const query = request(
+      { port, host: "127.0.0.1", path, method, agent: false, timeout: TRY_LIMIT_MS },
+      (response) => {
+        let body = "";
+        response.on("data", (chunk) => (body += chunk));
+        response.on("end", () => resolve({ status: response.statusCode ?? 0, body }));
+      },
+    );
+    query.on("timeout", () => query.destroy(new Error("no answer")));
+    query.on("error", reject);
+    query.end();
+  });
+}
+
+t.test("metrics and nothing else are served", async (t) => {
+  const { port } = await serving(t);
+  t.match(await scrape(port), { status: 200, body: /hopsack_ready 1\n/ });
+  t.match(await scrape(port, "/metrics?a=b"), { status: 200 });
+  for (const path of ["/", "/status", "/handover?to=x"]) t.match(await scrape(port, path), { status: 404 });
+  t.match(await scrape(port, "/metrics", "POST"), { status: 404 });
+});
+
+t.test("a port that is taken, or an address that nobody has, is one sentence", async (t) => {
+  const holder = createServer();
+  await new Promise<void>((resolve) => holder.listen(0, "127.0.0.1", resolve));
+  t.teardown(() => holder.close());
+  const { port } = holder.address() as { port: number };
+  await t.rejects(serveMetrics(readyState(), "127.0.0.1", port), {
+    code: "PORT_TAKEN",
+    message: `TCP port ${port} on 127.0.0.1 is in use; see who has it with: ss -ltnp 'sport = ${port}', or choose another one with --metrics-address`,
+  });
+  await t.rejects(serveMetrics(readyState(), "192.0.2.1", 9285), { code: "NO_ADDRESS", message: /192\.0\.2\.1/ });
+});
+
+t.test("a thousand slow scrapes keep nobody out for long, and hold no more than a few connections", async (t) => {
+  const { port } = await serving(t);
+  let open = 0;
+  const slow: Socket[] = [];
+  for (let i = 0; i < SLOW_SCRAPES; i++) {
+    const socket = connect(port, "127.0.0.1");
+    socket.on("connect", () => open++);
+    socket.on("close", () => open--);
+    socket.on("error", () => undefined);
+    socket.write("GET /metrics HTTP/1.1\r\nhost:");
+    slow.push(socket);
+  }
+  t.teardown(() => slow.map((socket) => socket.destroy()));
+  const deadline = Date.now() + LIMIT_MS;
+  let answer = { status: 0, body: "" };
+  while (answer.status !== 200 && Date.now() < deadline) answer = await scrape(port).catch(() => answer);
+  t.match(answer, { status: 200, body: /hopsack_ready 1\n/ });
+  t.ok(open < SLOW_SCRAPES / 10, `${open} are still open`);
+});
