@@ -21,7 +21,8 @@ const TYPESCRIPT_LAYERS: Readonly<Record<string, number>> = {
   dataplane: 3,
   daemon: 4,
   lab: 4,
-  cli: 5,
+  bench: 5,
+  cli: 6,
 };
 /** Within a layer: who may know whom. */
 const TYPESCRIPT_SIBLINGS: readonly string[] = [
