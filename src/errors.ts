@@ -31,6 +31,8 @@ const ERROR_CODES = [
   "LAB_EXISTS", // a lab of this name is already up
   "LAB_NOT_FOUND", // no lab, host or pod of this name
   "LAB_UNREACHABLE", // a pod of the lab does not answer
+  "BAD_RESULTS", // a benchmark's results file cannot be used
+  "REGRESSION", // a benchmark's results are worse than earlier ones, beyond noise
 ] as const;
 
 export type ErrorCode = (typeof ERROR_CODES)[number];
