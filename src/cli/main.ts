@@ -6,6 +6,8 @@ import { usageSentence } from "../daemon/options.js";
 import { titleWithoutPassword } from "../daemon/store-options.js";
 import { packageVersion } from "../daemon/version.js";
 import { HopsackError } from "../errors.js";
+import { addBenchCompareCommand } from "./bench-compare.js";
+import { addBenchTargetsCommand } from "./bench-targets.js";
 import { addCleanupCommand } from "./cleanup.js";
 import { addLabCommand } from "./lab.js";
 import { addLeasesCommand } from "./leases.js";
@@ -40,6 +42,9 @@ async function run(argv: readonly string[]): Promise<void> {
   addLeasesCommand(program);
   addCleanupCommand(program);
   addLabCommand(program);
+  const bench = program.command("bench").description("read what benchmark runs left behind");
+  addBenchCompareCommand(bench);
+  addBenchTargetsCommand(bench);
   if (argv.length === 0) return program.outputHelp();
   try {
     await program.parseAsync(argv, { from: "user" });
