@@ -7,6 +7,7 @@ import { titleWithoutPassword } from "../daemon/store-options.js";
 import { packageVersion } from "../daemon/version.js";
 import { HopsackError } from "../errors.js";
 import { addBenchCompareCommand } from "./bench-compare.js";
+import { addBenchReportCommand } from "./bench-report.js";
 import { addBenchTargetsCommand } from "./bench-targets.js";
 import { addCleanupCommand } from "./cleanup.js";
 import { addLabCommand } from "./lab.js";
@@ -36,6 +37,8 @@ async function run(argv: readonly string[]): Promise<void> {
     )
     .version(`hopsack ${packageVersion()}`, "--version", "print the version and exit")
     .helpOption("-h, --help", "print this help and exit")
+    // `hopsack bench report FILE --output DIR` is the report's --output, whatever `hopsack bench` means by that word.
+    .enablePositionalOptions()
     .configureOutput({ outputError: () => {} })
     .exitOverride();
   addStatusCommand(program);
@@ -43,6 +46,7 @@ async function run(argv: readonly string[]): Promise<void> {
   addCleanupCommand(program);
   addLabCommand(program);
   const bench = program.command("bench").description("read what benchmark runs left behind");
+  addBenchReportCommand(bench);
   addBenchCompareCommand(bench);
   addBenchTargetsCommand(bench);
   if (argv.length === 0) return program.outputHelp();
