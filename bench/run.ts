@@ -5,7 +5,7 @@ import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { cpus, release } from "node:os";
 import { parseArgs } from "node:util";
 import { tableLines } from "../src/cli/output.js";
-import { fetchStatus } from "../src/cli/status.js";
+import { fetchStatus } from "../src/daemon/status-client.js";
 import { HopsackError, messageOf } from "../src/errors.js";
 import { run } from "../src/lab/command.js";
 import { type Lab, labDown, labUp } from "../src/lab/lab.js";

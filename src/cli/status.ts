@@ -1,12 +1,10 @@
 // `hopsack status`: asks the daemon on its status socket and shows one screen, what is wrong first.
-import { request } from "node:http";
 import type { Command } from "commander";
 import type { DirectionReport, StatusReport, TrafficReport } from "../daemon/status.js";
-import { errnoOf, HopsackError, messageOf } from "../errors.js";
+import { fetchStatus, parseStatus } from "../daemon/status-client.js";
 import { formatBytes, formatCount, formatDuration, type Paint, paintFor, tableLines } from "./output.js";
 
 const DEFAULT_SOCKET = "/run/hopsack/hopsackd.sock";
-const ANSWER_TIMEOUT_MS = 3000;
 const LABEL_WIDTH = 10;
 
 interface StatusOptions {
@@ -27,25 +25,6 @@ export function addStatusCommand(program: Command): void {
     });
 }
 
-/**
- * The body of GET /status.
- * @throws NOT_RUNNING when nobody answers, NOT_PERMITTED when the socket is not for this user
- */
-export function fetchStatus(socketPath: string): Promise<string> {
-  return new Promise((resolve, reject) => {
-    const query = request({ socketPath, path: "/status", timeout: ANSWER_TIMEOUT_MS }, (response) => {
-      let body = "";
-      response.setEncoding("utf8");
-      response.on("data", (chunk: string) => (body += chunk));
-      response.on("end", () => (response.statusCode === 200 ? resolve(body) : reject(noStatus(socketPath))));
-      response.on("error", (error) => reject(noAnswer(socketPath, error)));
-    });
-    query.on("timeout", () => query.destroy(new Error(`no answer within ${ANSWER_TIMEOUT_MS} ms`)));
-    query.on("error", (error) => reject(noAnswer(socketPath, error)));
-    query.end();
-  });
-}
-
 /** The screen for people, with a newline at its end. */
 export function renderStatus(report: StatusReport, paint: Paint, now: number): string {
   const sections = [
@@ -60,35 +39,6 @@ export function renderStatus(report: StatusReport, paint: Paint, now: number): s
     .filter((lines) => lines.length > 0)
     .map((lines) => lines.join("\n"))
     .join("\n\n")}\n`;
-}
-
-function parseStatus(body: string, socketPath: string): StatusReport {
-  try {
-    const report: StatusReport = JSON.parse(body);
-    return report;
-  } catch {
-    throw noStatus(socketPath);
-  }
-}
-
-function noStatus(socketPath: string): HopsackError {
-  return new HopsackError("NOT_RUNNING", `what answers on ${socketPath} is no hopsackd; name its socket with --socket`);
-}
-
-function noAnswer(socketPath: string, cause: Error): HopsackError {
-  if (["EACCES", "EPERM"].includes(errnoOf(cause) ?? "")) {
-    return new HopsackError(
-      "NOT_PERMITTED",
-      `${socketPath} may not be opened by this user; run hopsack status as root`,
-      {
-        cause,
-      },
-    );
-  }
-  const cure = "start it, or name its socket with --socket";
-  return new HopsackError("NOT_RUNNING", `no hopsackd answers on ${socketPath} (${messageOf(cause)}); ${cure}`, {
-    cause,
-  });
 }
 
 function headline(report: StatusReport, paint: Paint): string {

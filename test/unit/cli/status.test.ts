@@ -5,9 +5,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import t from "tap";
 import { paintFor } from "../../../src/cli/output.js";
-import { fetchStatus, renderStatus } from "../../../src/cli/status.js";
+import { renderStatus } from "../../../src/cli/status.js";
 import { initialState } from "../../../src/daemon/state.js";
 import { statusReport } from "../../../src/daemon/status.js";
+import { fetchStatus } from "../../../src/daemon/status-client.js";
 import { readyState } from "../../support/daemon-fixtures.js";
 
 const plain = paintFor({}, {});
