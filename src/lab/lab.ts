@@ -107,6 +107,22 @@ async function build(topology: Topology, first: LabState, entry: string, options
   return { topology, report };
 }
 
+/** Ends one host's daemon and starts it again; it is ready at the end. Gives the lab as it is then. @throws TOOL_FAILED */
+export async function restartDaemon(lab: Lab, hostName: string, signal: AbortSignal): Promise<Lab> {
+  const { topology } = lab;
+  const plan = topology.hosts.find(({ name }) => name === hostName);
+  const state = readLabState(topology.spec.name);
+  const record = state?.daemons[hostName];
+  if (plan === undefined || state === null || record === undefined) throw labNotFound(topology.spec.name);
+  await endProcesses([record]);
+  const daemon = await startDaemon(builtDaemon(), topology, plan, []);
+  const hosts = lab.report.hosts.map((host) => (host.name === hostName ? { ...host, daemonPid: daemon.pid } : host));
+  const report = { ...lab.report, hosts };
+  writeLabState({ ...state, daemons: { ...state.daemons, [hostName]: daemon }, report });
+  await awaitReady(plan, daemon, signal);
+  return { topology, report };
+}
+
 /**
  * Ends the daemons and starts them with `extraArgs` added; hosts keep their subnets and pods, so the pods stay connected.
  * @throws LAB_UNREACHABLE, TOOL_FAILED
@@ -167,7 +183,7 @@ function daemonsOf(running: readonly RunningHost[]): Record<string, ProcessRecor
 
 function networkConfig({ spec }: Topology): string {
   const v6 = spec.hasIpv6 ? { EnableIPv6: true, IPv6Network: NETWORK_V6 } : {};
-  return `${JSON.stringify({ Network: NETWORK, ...v6, Backend: backendOf(spec) }, null, 2)}\n`;
+  return `${JSON.stringify({ Network: spec.network ?? NETWORK, ...v6, Backend: backendOf(spec) }, null, 2)}\n`;
 }
 
 function reportOf({ spec, etcd, bridgeNetns }: Topology, running: readonly RunningHost[]): LabReport {

@@ -2,25 +2,40 @@
 // namespace gets neither device nor address. Deleting the namespaces (lab.ts) removes all of it.
 import { ipBatch, mapBounded, run } from "./command.js";
 import type { HostSubnet } from "./host-subnet.js";
-import type { HostPlan, PodPlan, Topology } from "./topology.js";
+import type { Cable, HostPlan, PodPlan, Topology } from "./topology.js";
 
 const AT_ONCE = 8;
+const UNDERLAY_PREFIX_LENGTH = 24;
 
-/** Creates all namespaces, the underlay's bridge and every host's eth0 and cni0. */
+/** Creates all namespaces, the underlay's bridge or cable, and every host's eth0 and cni0. */
 export async function buildHosts(topology: Topology, signal: AbortSignal): Promise<void> {
-  const { bridgeNetns, hosts, etcd } = topology;
+  const { hosts } = topology;
   const pods = hosts.flatMap((host) => host.pods);
-  const names = [bridgeNetns, ...hosts.map((host) => host.netns), ...pods.map((pod) => pod.netns)];
+  const names = [topology.bridgeNetns, ...hosts.map((host) => host.netns), ...pods.map((pod) => pod.netns)];
   await ipBatch(
     null,
     names.map((name) => `netns add ${name}`),
     signal,
   );
+  const { cable } = topology.spec;
+  if (cable === undefined) await joinByBridge(topology, signal);
+  else await joinByCable(topology, cable, signal);
+  const prefixLength = cable?.prefixLength ?? UNDERLAY_PREFIX_LENGTH;
+  await mapBounded(hosts, AT_ONCE, signal, (host, either) => buildHost(host, prefixLength, either));
+}
+
+async function joinByBridge({ bridgeNetns, hosts, etcd }: Topology, signal: AbortSignal): Promise<void> {
   const bridgeLines = ["link add br0 type bridge", "link set br0 up", ...hosts.flatMap(cableLines)];
   const etcdLines = etcd.map(({ underlay }) => `address add ${underlay}/24 dev br0`);
   // Members reach each other, and themselves, by way of lo.
   await ipBatch(bridgeNetns, [...bridgeLines, ...etcdLines, ...(etcd.length > 0 ? ["link set lo up"] : [])], signal);
-  await mapBounded(hosts, AT_ONCE, signal, buildHost);
+}
+
+async function joinByCable({ hosts }: Topology, { mtuBytes }: Cable, signal: AbortSignal): Promise<void> {
+  const [first, second] = hosts;
+  if (first === undefined || second === undefined) throw new Error("planTopology() lets a cable join two hosts only");
+  const cable = `link add eth0 mtu ${mtuBytes} type veth peer name eth0 mtu ${mtuBytes} netns ${second.netns}`;
+  await ipBatch(first.netns, [cable], signal);
 }
 
 /** The host's cable: its end in the bridge's namespace carries the host's name. */
@@ -28,13 +43,13 @@ function cableLines(host: HostPlan): string[] {
   return [`link add ${host.name} type veth peer name eth0 netns ${host.netns}`, `link set ${host.name} master br0 up`];
 }
 
-async function buildHost(host: HostPlan, signal: AbortSignal): Promise<void> {
+async function buildHost(host: HostPlan, prefixLength: number, signal: AbortSignal): Promise<void> {
   await run("ip", ["netns", "exec", host.netns, "sh", "-ec", FORWARDING_SCRIPT], { signal });
   await ipBatch(
     host.netns,
     [
       "link set lo up",
-      `address add ${host.underlay}/24 brd + dev eth0`,
+      `address add ${host.underlay}/${prefixLength} brd + dev eth0`,
       "link set eth0 up",
       "link add cni0 type bridge",
       "link set cni0 up",

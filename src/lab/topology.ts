@@ -42,6 +42,17 @@ export interface LabSpec {
   readonly etcdMembers?: number;
   /** Given to every hopsackd after the lab's own options. */
   readonly daemonArgs: readonly string[];
+  /** The overlay's IPv4 Network; default {@link NETWORK}. */
+  readonly network?: string;
+  /** Joins the lab's two hosts directly; default: a bridge, as a switch would. */
+  readonly cable?: Cable;
+}
+
+/** One cable from eth0 to eth0: nothing between the hosts takes part in the work. */
+export interface Cable {
+  readonly mtuBytes: number;
+  /** Of the hosts' addresses on it. */
+  readonly prefixLength: number;
 }
 
 export interface PodPlan {
@@ -175,7 +186,7 @@ function planEtcdMember(labFolderPath: string, index: number): EtcdMemberPlan {
   };
 }
 
-function checkSpec({ hosts, podsPerHost, backend, hasIpv6, etcdMembers = 0 }: LabSpec): void {
+function checkSpec({ hosts, podsPerHost, backend, hasIpv6, etcdMembers = 0, cable }: LabSpec): void {
   checkCount("--hosts", hosts, MAX_HOSTS);
   checkCount("--pods", podsPerHost, MAX_PODS_PER_HOST);
   if (hosts * podsPerHost > MAX_PODS) {
@@ -184,6 +195,9 @@ function checkSpec({ hosts, podsPerHost, backend, hasIpv6, etcdMembers = 0 }: La
   }
   if (!ETCD_MEMBER_COUNTS.includes(etcdMembers)) {
     throw new HopsackError("BAD_OPTION", `--etcd-members ${etcdMembers} is not accepted; give 1 or 3`);
+  }
+  if (cable !== undefined && (hosts !== 2 || etcdMembers > 0)) {
+    throw new HopsackError("BAD_OPTION", `a cable joins two hosts, not ${hosts} with ${etcdMembers} etcd members`);
   }
   if (backend === "") throw new HopsackError("BAD_OPTION", '--backend "" names no backend; use udp, vxlan or host-gw');
   const { Type } = backendOf({ backend });

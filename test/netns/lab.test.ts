@@ -8,14 +8,16 @@ import { chmodSync, existsSync, readFileSync, symlinkSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import t from "tap";
 import { messageOf } from "../../src/errors.js";
-import { type Lab, labDown, labStatuses, labUp } from "../../src/lab/lab.js";
+import { type Lab, labDown, labStatuses, labUp, restartDaemon } from "../../src/lab/lab.js";
 import type { LabReport } from "../../src/lab/lab-folder.js";
 import { missingCapabilities } from "../../src/lab/permission.js";
 import { isRunning, netnsNames, processesIn, recordProcess } from "../../src/lab/process-record.js";
 import { isNetnsOfLab, LABS_FOLDER, type LabSpec } from "../../src/lab/topology.js";
+import { ipJson } from "../support/netns.js";
 
 const FAKE_DAEMON = fileURLToPath(new URL("fake-hopsackd.mjs", import.meta.url));
 const CLI = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));
+const DAEMON = fileURLToPath(new URL("../../dist/cli/hopsackd.js", import.meta.url));
 const STEPS = ["building", "starting", "connecting", "pinging"];
 
 const missing = missingCapabilities();
@@ -53,6 +55,41 @@ t.test("the root namespace gets no link", { skip }, async (t) => {
   const before = rootLinks();
   await up(specOf(name, {}));
   t.same(rootLinks(), before);
+});
+
+t.test("two hosts can be joined by a cable of any MTU, with a network of any size", { skip: skipCli }, async (t) => {
+  const name = freshName(t);
+  const cable = { mtuBytes: 4000, prefixLength: 16 };
+  const { report } = await up(specOf(name, { cable, network: "10.64.0.0/10" }), { daemonEntry: DAEMON });
+  const network = readFileSync(`${LABS_FOLDER}/${name}/store/config.json`, "utf8");
+  t.match(JSON.parse(network), { Network: "10.64.0.0/10" });
+  for (const { subnet } of report.hosts) t.match(subnet, /^10\.(6[4-9]|[7-9][0-9]|1[01][0-9]|12[0-7])\.[0-9]+\.0\/24$/);
+  const [first, second] = report.hosts.map(({ netns }) => ipJson(`-n ${netns} -d address show dev eth0`)[0]);
+  t.match([first?.mtu, second?.mtu], [4000, 4000]);
+  t.match(first, { linkinfo: { info_kind: "veth" }, addr_info: [{ local: "192.168.50.10", prefixlen: 16 }] });
+  t.equal(first?.link_netnsid === undefined, false, "its other end is in another namespace");
+  t.throws(() => ipJson(`-n hopsack-${name}-net link show dev br0`), "there is no bridge");
+});
+
+t.test("one host's daemon is restarted, and the other one's is left alone", { skip: skipCli }, async (t) => {
+  const name = freshName(t);
+  const lab = await up(specOf(name, {}), { daemonEntry: DAEMON });
+  const pidsOf = ({ report }: Lab) => report.hosts.map(({ daemonPid }) => daemonPid);
+  const after = await restartDaemon(lab, "h2", new AbortController().signal);
+  const [[first, second], [firstAfter, secondAfter]] = [pidsOf(lab), pidsOf(after)];
+  t.equal(first, firstAfter);
+  t.not(second, secondAfter);
+  t.equal(recordProcess(second ?? 0), null);
+  t.same(
+    labStatuses().find((status) => status.name === name)?.runningDaemons,
+    ["h1", "h2"],
+    "the lab knows the new one",
+  );
+  await labDown(name);
+  t.same(
+    [firstAfter, secondAfter].map((pid) => recordProcess(pid ?? 0)),
+    [null, null],
+  );
 });
 
 t.test("two labs live beside each other, and a name is taken once", { skip }, async (t) => {

@@ -11,6 +11,7 @@ import {
 } from "../../../src/lab/topology.js";
 
 const SPEC: LabSpec = { name: "lab", hosts: 2, podsPerHost: 1, backend: "udp", hasIpv6: false, daemonArgs: [] };
+const CABLE = { mtuBytes: 1500, prefixLength: 16 };
 
 t.test("hosts and pods are numbered, and carry the lab's name", async (t) => {
   const topology = planTopology({ ...SPEC, name: "my-lab", hosts: 3, podsPerHost: 2 });
@@ -56,6 +57,8 @@ t.test("counts outside the limits are refused with option and value", async (t) 
     [{ backend: '{"Type": "extension"}', hasIpv6: true }, /^--ipv6 does not go with --backend extension: /],
     [{ etcdMembers: 2 }, /^--etcd-members 2 is not accepted; give 1 or 3$/],
     [{ etcdMembers: 5 }, /^--etcd-members 5 /],
+    [{ hosts: 3, cable: CABLE }, /^a cable joins two hosts, not 3 with 0 etcd members$/],
+    [{ etcdMembers: 1, cable: CABLE }, /^a cable joins two hosts, not 2 with 1 etcd members$/],
   ];
   for (const [change, message] of cases) {
     t.throws(() => planTopology({ ...SPEC, ...change }), { code: "BAD_OPTION", message });
