@@ -31,6 +31,8 @@ const ERROR_CODES = [
   "LAB_EXISTS", // a lab of this name is already up
   "LAB_NOT_FOUND", // no lab, host or pod of this name
   "LAB_UNREACHABLE", // a pod of the lab does not answer
+  "WRONG_ROAD", // traffic to be measured does not take the way of its mode
+  "FIGURES_REFUSED", // a benchmark ended, and some of its figures were not shown
   "BAD_RESULTS", // a benchmark's results file cannot be used
   "REGRESSION", // a benchmark's results are worse than earlier ones, beyond noise
 ] as const;

@@ -102,7 +102,7 @@ async function race({ lab, first, second, paint, signal }: Stage): Promise<void>
       `one TCP stream ${course}, ${SECONDS_PER_STREAM} s each, ${ROUNDS} rounds, turn and turn about …`,
     ),
   );
-  const paths = new PathRunner(lab, "pods");
+  const paths = new PathRunner(lab);
   const results = new Map<PathName, number[]>(RACERS.map((path) => [path, []]));
   for (let round = 1; round <= ROUNDS; round++) {
     process.stdout.write(screens.roundStart(round, ROUNDS));

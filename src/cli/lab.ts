@@ -10,6 +10,7 @@ import { type LabReport, labNames } from "../lab/lab-folder.js";
 import { missingCapabilities, requirePermission } from "../lab/permission.js";
 import { netnsNames } from "../lab/process-record.js";
 import { backendOf, type LabSpec, memberNetns } from "../lab/topology.js";
+import { untilInterrupted } from "./interrupt.js";
 import { runDemo, runDemoUnprivileged } from "./lab-demo.js";
 import { type Paint, paintFor, tableLines } from "./output.js";
 
@@ -131,32 +132,6 @@ function runInside(netns: string, command: readonly string[]): Promise<number> {
     child.once("error", (error) => reject(startFailure("ip", error)));
     child.once("close", (status, signal) => resolve(status ?? 128 + (signal === null ? 0 : constants.signals[signal])));
   }).finally(() => process.off("SIGINT", wait));
-}
-
-/**
- * Runs `work` with a signal that Ctrl-C, SIGTERM and SIGHUP abort. When it has cleaned up after that, the process ends by
- * the same signal, so that a calling shell sees what happened.
- */
-async function untilInterrupted(work: (signal: AbortSignal) => Promise<void>): Promise<void> {
-  const controller = new AbortController();
-  const names = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
-  let received: (typeof names)[number] | null = null;
-  const interrupt = (name: (typeof names)[number]) => {
-    if (received === null) process.stderr.write("\ninterrupted, cleaning up …\n");
-    received ??= name;
-    controller.abort(new Error(`interrupted by ${name}`));
-  };
-  for (const name of names) process.on(name, interrupt);
-  try {
-    await work(controller.signal);
-  } catch (error) {
-    if (received === null) throw error;
-  } finally {
-    for (const name of names) process.off(name, interrupt);
-  }
-  if (received === null) return;
-  process.kill(process.pid, received);
-  process.exit(128 + constants.signals[received]); // PID 1 of a namespace does not die of its own signal
 }
 
 function upText({ name, hosts, etcd }: LabReport): string {

@@ -6,9 +6,7 @@ import { usageSentence } from "../daemon/options.js";
 import { titleWithoutPassword } from "../daemon/store-options.js";
 import { packageVersion } from "../daemon/version.js";
 import { HopsackError } from "../errors.js";
-import { addBenchCompareCommand } from "./bench-compare.js";
-import { addBenchReportCommand } from "./bench-report.js";
-import { addBenchTargetsCommand } from "./bench-targets.js";
+import { addBenchCommand } from "./bench.js";
 import { addCleanupCommand } from "./cleanup.js";
 import { addLabCommand } from "./lab.js";
 import { addLeasesCommand } from "./leases.js";
@@ -45,10 +43,7 @@ async function run(argv: readonly string[]): Promise<void> {
   addLeasesCommand(program);
   addCleanupCommand(program);
   addLabCommand(program);
-  const bench = program.command("bench").description("read what benchmark runs left behind");
-  addBenchReportCommand(bench);
-  addBenchCompareCommand(bench);
-  addBenchTargetsCommand(bench);
+  addBenchCommand(program);
   if (argv.length === 0) return program.outputHelp();
   try {
     await program.parseAsync(argv, { from: "user" });

@@ -7,8 +7,7 @@ import type { HostReport } from "./lab-folder.js";
 import { measureStream, type StreamEnds, type StreamResult } from "./throughput.js";
 
 /** "veth": plain routing, no overlay · "vxlan": the kernel's own device · "udp-naive": hopsackd --naive. */
-export const PATH_NAMES = ["veth", "vxlan", "udp", "udp-naive"] as const;
-export type PathName = (typeof PATH_NAMES)[number];
+export type PathName = "veth" | "vxlan" | "udp" | "udp-naive";
 
 /** Link of the hosts that carries the packets to be measured. */
 const LINKS: Readonly<Record<PathName, string>> = {
@@ -24,22 +23,17 @@ const VXLAN_SECOND = "172.31.255.2";
 /** A path counts as used when its link carried this share of what the receiver got. */
 const LEAST_SHARE = 0.9;
 
-/** "hosts": from host to host · "pods": from the first pod of each, through the hosts. */
-export type EndKind = "hosts" | "pods";
-
 /** Measures the paths of one lab one after the other; holds what has to be undone. */
 export class PathRunner {
   #lab: Lab;
   #isNaive = false;
-  readonly #endKind: EndKind;
   readonly #pair: readonly [HostReport, HostReport];
 
   /** @param lab two hosts at least, its daemons running without `--naive` */
-  constructor(lab: Lab, endKind: EndKind) {
+  constructor(lab: Lab) {
     const [first, second] = lab.report.hosts;
     if (first === undefined || second === undefined) throw new HopsackError("BAD_OPTION", "paths need two hosts");
     this.#lab = lab;
-    this.#endKind = endKind;
     this.#pair = [first, second];
   }
 
@@ -73,13 +67,11 @@ export class PathRunner {
     return result;
   }
 
+  /** From the first pod of one host to that of the other, through the hosts. */
   #ends(): StreamEnds {
-    const [first, second] = this.#pair;
-    const [client, server] = [first.pods[0], second.pods[0]];
-    if (this.#endKind === "pods" && client !== undefined && server !== undefined) {
-      return { clientNetns: client.netns, serverNetns: server.netns, address: server.address };
-    }
-    return { clientNetns: first.netns, serverNetns: second.netns, address: bridgeAddress(second) };
+    const [client, server] = [this.#pair[0].pods[0], this.#pair[1].pods[0]];
+    if (client === undefined || server === undefined) throw new HopsackError("BAD_OPTION", "paths need a pod a host");
+    return { clientNetns: client.netns, serverNetns: server.netns, address: server.address };
   }
 
   async #runDaemons(isNaive: boolean, signal: AbortSignal): Promise<void> {
@@ -92,7 +84,7 @@ export class PathRunner {
   async #enterKernelPath(path: "veth" | "vxlan", undo: NetnsLine[], signal: AbortSignal): Promise<void> {
     const [first, second] = this.#pair;
     const { clientNetns, serverNetns } = this.#ends();
-    for (const netns of this.#endKind === "pods" ? [clientNetns, serverNetns] : []) {
+    for (const netns of [clientNetns, serverNetns]) {
       // VXLAN's smaller MTU is learnt on the way; the next path must not be held to it.
       undo.push({ netns, line: "route flush cache" });
     }
@@ -144,9 +136,4 @@ async function requireRoute(host: HostReport, address: string, link: string, sig
 async function receivedBytes(host: HostReport, link: string, signal: AbortSignal): Promise<number> {
   const text = await run("ip", ["-n", host.netns, "-j", "-s", "link", "show", "dev", link], { signal });
   return Number(/"rx":\{"bytes":([0-9]+)/.exec(text)?.[1] ?? Number.NaN);
-}
-
-/** Address of the host's cni0: the first of its subnet. */
-function bridgeAddress(host: HostReport): string {
-  return host.subnet.replace(/0\/[0-9]+$/, "1");
 }

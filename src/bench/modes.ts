@@ -1,0 +1,73 @@
+// The ways from one host to the other that are measured beside each other, as data. Another engine is another entry: which
+// lab it needs (`hopsack lab up --backend …`, options for hopsackd), and the device that its packets must take.
+import type { ModeInfo } from "./results.js";
+
+export interface Mode extends ModeInfo {
+  readonly lab: LabKind;
+  /** "underlay": between the hosts' own addresses, around every overlay. */
+  readonly target: "overlay" | "underlay";
+  readonly device: {
+    readonly name: string;
+    /** As `ip -d link` says it; modes that share a device's name differ here. */
+    readonly kind: "veth" | "vxlan" | "tun";
+  };
+}
+
+/** Modes with the same of these share a lab. */
+export interface LabKind {
+  readonly backend: string;
+  readonly daemonArgs: readonly string[];
+}
+
+const HOST_GW: LabKind = { backend: "host-gw", daemonArgs: [] };
+
+export const MODES: readonly Mode[] = [
+  {
+    name: "veth",
+    title: "plain underlay",
+    engine: "kernel",
+    lab: HOST_GW,
+    target: "underlay",
+    device: { name: "eth0", kind: "veth" },
+  },
+  {
+    name: "host-gw",
+    title: "host-gw",
+    engine: "kernel",
+    lab: HOST_GW,
+    target: "overlay",
+    device: { name: "eth0", kind: "veth" },
+  },
+  {
+    name: "vxlan",
+    title: "VXLAN, kernel",
+    engine: "kernel",
+    lab: { backend: "vxlan", daemonArgs: [] },
+    target: "overlay",
+    device: { name: "flannel.1", kind: "vxlan" },
+  },
+  {
+    name: "vxlan-userspace",
+    title: "VXLAN, user space",
+    engine: "pump",
+    lab: { backend: "vxlan", daemonArgs: ["--vxlan-engine", "userspace"] },
+    target: "overlay",
+    device: { name: "flannel.1", kind: "tun" },
+  },
+  {
+    name: "udp",
+    title: "UDP, user space",
+    engine: "pump",
+    lab: { backend: "udp", daemonArgs: [] },
+    target: "overlay",
+    device: { name: "flannel0", kind: "tun" },
+  },
+  {
+    name: "udp-naive",
+    title: "UDP, one packet a system call",
+    engine: "naive",
+    lab: { backend: "udp", daemonArgs: ["--naive"] },
+    target: "overlay",
+    device: { name: "flannel0", kind: "tun" },
+  },
+];
