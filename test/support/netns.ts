@@ -8,6 +8,8 @@ import type { Test } from "tap";
 const INSIDE = "HOPSACK_TEST_NAMESPACE";
 /** For one file; none takes a minute on an idle machine. */
 const LIMIT_SECONDS = 300;
+/** The status of a daemon with ten thousand peers takes a megabyte. */
+const OUTPUT_LIMIT = 64 << 20;
 const UNSHARE = ["--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"];
 const SET_UP = 'mount -t tmpfs tmpfs /run && mkdir /run/netns && ip link set lo up && : <> /dev/net/tun && exec "$@"';
 
@@ -36,7 +38,7 @@ export function inOwnNamespace(t: Test, fileUrl: string, tests: () => void): voi
 /** Runs one command line (split on blanks, no shell), and returns its stdout. Throws with its stderr when it fails. */
 export function run(commandLine: string): string {
   const [command = "", ...args] = commandLine.split(" ");
-  return execFileSync(command, args, { encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] });
+  return execFileSync(command, args, { encoding: "utf8", stdio: ["ignore", "pipe", "pipe"], maxBuffer: OUTPUT_LIMIT });
 }
 
 /** `ip -j …`, parsed: the kernel's state as iproute2 sees it. */
