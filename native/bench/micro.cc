@@ -147,7 +147,7 @@ class Loop {
   StopEvent stop_;
   std::array<uint64_t, kWordCount> words_{};
   std::array<int, 1> lanes_ = {socket_.fd()};
-  OffloadFlags offloads_ = {true, true, socket_.SupportsGso(), socket_.EnableGro(), true};
+  OffloadFlags offloads_ = {true, true, socket_.SupportsGso(), socket_.SetGro(true), true};
   ThreadContext context_{tun_[0].get(),
                          socket_.fd(),
                          lanes_,
