@@ -9,8 +9,8 @@ import { once } from "node:events";
 import { existsSync, openSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import t, { type Test } from "tap";
-import { type Daemon, daemonFault, type Host, makeBridge, makeHost, UNHOOKED } from "../support/hopsackd.js";
-import { inOwnNamespace, ipJson, run, until } from "../support/netns.js";
+import { type Daemon, type Host, makeHost, UNHOOKED, withDaemons } from "../support/hopsackd.js";
+import { ipJson, run, until } from "../support/netns.js";
 import { Place } from "../support/place.js";
 import { ServiceManagerStandIn } from "../support/service-manager.js";
 
@@ -136,14 +136,7 @@ const KERNEL_MODES = [
 
 t.setTimeout(280_000);
 
-inOwnNamespace(t, import.meta.url, () => {
-  const fault = daemonFault();
-  if (fault !== null) {
-    t.pass("restarts", { skip: fault });
-    return;
-  }
-  t.before(makeBridge);
-
+withDaemons(t, import.meta.url, async () => {
   t.test("a takeover loses no packet, and keeps device, address and lease", async (t) => {
     const hosts = await twoHosts(t, "t");
     const old = hosts.place.start(t, hosts.a);
