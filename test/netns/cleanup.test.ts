@@ -62,7 +62,6 @@ async function killedDaemon(t: Test, a: Host, b: Host, backend: object, flags: r
 
 withDaemons(t, import.meta.url, async () => {
   t.jobs = 1;
-  t.setTimeout(120_000);
   const a = await makeHost("a", "192.168.50.10");
   const b = await makeHost("b", "192.168.50.11");
   if (hasIptables) for (const program of ["iptables", "ip6tables"]) inA(`${program} -P FORWARD DROP`);

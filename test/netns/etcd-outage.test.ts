@@ -22,7 +22,6 @@ function start(host: Host, commandLine: string): Promise<string> {
 withDaemons(t, import.meta.url, async () => {
   const { a, b } = await makeHosts();
 
-  t.setTimeout(115_000);
   t.test("etcd away for a minute under a stream: nothing is lost, and a restarted daemon forwards", async (t) => {
     const { cluster, place } = await etcdFor(t);
     const daemons = [place.start(t, a), place.start(t, b)];

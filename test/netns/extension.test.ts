@@ -9,7 +9,6 @@ import { run, until } from "../support/netns.js";
 import { Place } from "../support/place.js";
 
 withDaemons(t, import.meta.url, async () => {
-  t.setTimeout(60_000);
   const a = await makeHost("a", "192.168.50.10");
   const b = await makeHost("b", "192.168.50.11");
   const before = [a, b].map(networkState);

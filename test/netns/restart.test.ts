@@ -134,8 +134,6 @@ const KERNEL_MODES = [
   ["host-gw", '{"Network": "10.244.0.0/16", "Backend": {"Type": "host-gw"}}'],
 ] as const;
 
-t.setTimeout(280_000);
-
 withDaemons(t, import.meta.url, async () => {
   t.test("a takeover loses no packet, and keeps device, address and lease", async (t) => {
     const hosts = await twoHosts(t, "t");

@@ -285,7 +285,6 @@ function teachRouter(members: readonly Member[], isKnown: boolean): void {
 export function testModes(t: Test, fileUrl: string, rows: readonly (readonly [mode: Mode, next: Mode])[]): void {
   withDaemons(t, fileUrl, async () => {
     t.jobs = 1;
-    t.setTimeout(120_000);
     const world = await makeWorld();
     for (const [mode, next] of rows) t.test(mode.name, (t) => testMode(t, world, mode, next));
   });
