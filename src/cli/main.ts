@@ -18,6 +18,8 @@ const USAGE_STATUS = 2;
 /** `hopsack status | head` closes our stdout early; that is no error. */
 process.stdout.on("error", () => process.exit());
 
+process.noDeprecation = true; // those warnings are for the authors of programs, not for who runs them
+
 const title = titleWithoutPassword(process.argv);
 if (title !== null) process.title = title;
 
