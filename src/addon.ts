@@ -68,6 +68,8 @@ interface NativePumpOptions {
   readonly onPunt: (datagram: Uint8Array) => Uint8Array | null;
   /** One word for each of `counterNames`, over a SharedArrayBuffer; written by the pump's threads, read with Atomics. */
   readonly counters: BigUint64Array;
+  /** By slot of the forwarding table: first half sent, second half received; dataplane/peer-slots.ts. */
+  readonly peerBytes: BigUint64Array;
   /** Goes on with these instead of opening others; the pump's from here on, closed when they cannot be used (EBADFD). */
   readonly handedOver: HandedOver | null;
 }

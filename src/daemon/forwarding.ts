@@ -157,6 +157,7 @@ export class Forwarding {
       offloads: options.offloads,
       naive: options.naive,
       checkInnerSource: options.checkInnerSource,
+      countedPeers: options.metricsPerPeer,
       answer: (datagram: Uint8Array) =>
         this.#own === null ? null : (socket.questions?.answer(this.#own, datagram) ?? null),
     };
@@ -165,6 +166,7 @@ export class Forwarding {
     service.keep(pump.descriptors());
     state.readDescriptors = () => pump.descriptors();
     state.readCounters = () => pump.counters();
+    state.readPeerBytes = () => pump.peerBytes();
     state.readTunRingFull = () => kernel.transmitDrops(pump.tunIfIndex);
     log.info({ device: pump.tunName, port: socket.port }, "device_open");
   }
@@ -225,7 +227,7 @@ export class Forwarding {
     }
     const isTableChanged = !isDeepStrictEqual(pumpRoutes, this.#pumpRoutes);
     if (isTableChanged) {
-      this.#pump?.publish(pumpRoutes);
+      this.#publish(pumpRoutes);
       this.#pumpRoutes = pumpRoutes;
     }
     this.#startPump();
@@ -274,6 +276,7 @@ export class Forwarding {
     this.#pumpRoutes = null;
     this.#parts.state.readDescriptors = null;
     this.#parts.state.readCounters = null;
+    this.#parts.state.readPeerBytes = null;
     this.#parts.state.readTunRingFull = null;
     this.#parts.state.device = null;
   }
@@ -332,6 +335,15 @@ export class Forwarding {
       if (options.ipForward === "required") throw error;
       log.warn(failure(error), "ip_forwarding_not_switched_on");
     }
+  }
+
+  #publish(routes: Plan["pumpRoutes"]): void {
+    if (this.#pump === null) return;
+    const { tallies } = this.#parts.state;
+    const startedAt = performance.now();
+    this.#pump.publish(routes);
+    tallies.tablesPublished++;
+    tallies.tablesPublishedSeconds += (performance.now() - startedAt) / 1000;
   }
 
   #startPump(): void {

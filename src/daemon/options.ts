@@ -37,6 +37,8 @@ export interface DaemonOptions extends StoreOptions, Places {
   readonly takeover: string | null;
   /** Where Prometheus may ask over TCP; null = nowhere. */
   readonly metricsAddress: MetricsAddress | null;
+  /** How many peers have their bytes counted one by one. */
+  readonly metricsPerPeer: number;
   readonly keepLease: boolean;
   readonly leaseTtlSeconds: number;
   readonly renewMarginMinutes: number;
@@ -91,6 +93,11 @@ const FLAGS = {
     name: "metrics-address",
     value: "[ADDRESS:]PORT",
     help: "serve metrics to Prometheus on this TCP port as well, of the underlay's address unless another is given (default: on the status socket only)",
+  },
+  metricsPerPeer: {
+    name: "metrics-per-peer",
+    value: "COUNT",
+    help: "how many peers have bytes of their own in metrics, status and page, where the pump carries the packets; the rest is one sum (default: 100)",
   },
   takeover: {
     name: "takeover",
@@ -207,6 +214,7 @@ function readOptions(given: GivenOptions, env: NodeJS.ProcessEnv): DaemonOptions
     ipForward: forwardAcceptance(read(FLAGS.ipForward, values.truth)),
     nodeName: nodeName(read(FLAGS.nodeName, values.hostName)),
     metricsAddress: read(FLAGS.metricsAddress, values.listenAddress),
+    metricsPerPeer: read(FLAGS.metricsPerPeer, values.peerCount) ?? 100,
     takeover: read(FLAGS.takeover, values.socketPath),
     keepLease: isOn(FLAGS.keepLease),
     leaseTtlSeconds: read(FLAGS.leaseTtl, values.seconds) ?? 86_400,

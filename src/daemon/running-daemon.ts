@@ -14,7 +14,7 @@ import type { Forwarding, Setting } from "./forwarding.js";
 import type { LeaseCache } from "./lease-cache.js";
 import { keepLease } from "./lease-keeper.js";
 import { failure } from "./log.js";
-import type { WarningTopic } from "./state.js";
+import { noteStoreHeard, noteStoreLost, type WarningTopic } from "./state.js";
 import { isOutside, isRetryable, Trouble } from "./trouble.js";
 
 /** After each plan a pause of half the time it took, within these bounds: however many changes, others get their turn. */
@@ -106,8 +106,7 @@ export class RunningDaemon {
       try {
         for await (const batch of store.watch(signal, this.#table.list())) {
           storeTrouble.over();
-          state.isStoreConnected = true;
-          state.tallies.storeHeardAt = world.clock.now();
+          noteStoreHeard(state, world.clock.now());
           if (isFirst) bells.config.ring();
           isFirst = false;
           this.#learn(batch);
@@ -116,8 +115,7 @@ export class RunningDaemon {
         throw new HopsackError("STORE_UNAVAILABLE", `${store.description} ended the watch`, { retryable: true });
       } catch (error) {
         if (signal.aborted || !isOutside(error)) throw error;
-        if (state.isStoreConnected) state.tallies.storeLosses++;
-        state.isStoreConnected = false;
+        noteStoreLost(state, world.clock.now());
         await this.#attempt(this.#cacheTrouble, () => this.#writeCache());
         await storeTrouble.pause(error, signal);
       }

@@ -1,6 +1,7 @@
 // What the running daemon knows about itself. daemon.ts writes it; status.ts and metrics.ts only read it.
 import type { HandedOver } from "../addon.js";
 import type { Underlay } from "../backend/backend.js";
+import type { PeerBytesReading } from "../dataplane/peer-slots.js";
 import type { PumpCounters } from "../dataplane/pump.js";
 import type { Lease, TimedLease } from "../lease/lease.js";
 
@@ -17,9 +18,15 @@ interface Tallies {
   forwardingUpdates: number;
   /** All of them together. */
   forwardingUpdateSeconds: number;
+  /** How often the pump got a table, and how long that took. */
+  tablesPublished: number;
+  tablesPublishedSeconds: number;
   storeLosses: number;
+  storeReconnects: number;
   /** When the store last told something, milliseconds since the epoch. */
   storeHeardAt: number | null;
+  /** Since when the store does not answer; null: it does, or was not asked yet. */
+  storeLostAt: number | null;
 }
 
 export interface DaemonState {
@@ -39,6 +46,8 @@ export interface DaemonState {
   peers: readonly Lease[];
   /** null: no pump runs. */
   readCounters: (() => PumpCounters) | null;
+  /** null: no pump runs. */
+  readPeerBytes: (() => PeerBytesReading) | null;
   /** Device and socket of the pump; null: no pump runs. */
   readDescriptors: (() => HandedOver) | null;
   /** Packets the kernel dropped because the TUN's queue was full. */
@@ -48,6 +57,21 @@ export interface DaemonState {
   readonly tallies: Tallies;
   /** What is wrong now and being worked on. */
   readonly warnings: Map<WarningTopic, string>;
+}
+
+/** The store told something. @param now milliseconds since the epoch */
+export function noteStoreHeard(state: DaemonState, now: number): void {
+  if (state.tallies.storeLostAt !== null) state.tallies.storeReconnects++;
+  state.tallies.storeHeardAt = now;
+  state.tallies.storeLostAt = null;
+  state.isStoreConnected = true;
+}
+
+/** The store does not answer. @param now milliseconds since the epoch */
+export function noteStoreLost(state: DaemonState, now: number): void {
+  if (state.isStoreConnected) state.tallies.storeLosses++;
+  state.tallies.storeLostAt ??= now;
+  state.isStoreConnected = false;
 }
 
 export function initialState(fixed: Pick<DaemonState, "version" | "node" | "startedAt" | "storeSpec">): DaemonState {
@@ -62,6 +86,7 @@ export function initialState(fixed: Pick<DaemonState, "version" | "node" | "star
     device: null,
     peers: [],
     readCounters: null,
+    readPeerBytes: null,
     readDescriptors: null,
     readTunRingFull: null,
     readHostWarnings: () => [],
@@ -69,8 +94,12 @@ export function initialState(fixed: Pick<DaemonState, "version" | "node" | "star
       repairs: new Map(),
       forwardingUpdates: 0,
       forwardingUpdateSeconds: 0,
+      tablesPublished: 0,
+      tablesPublishedSeconds: 0,
       storeLosses: 0,
+      storeReconnects: 0,
       storeHeardAt: null,
+      storeLostAt: null,
     },
     warnings: new Map(),
   };

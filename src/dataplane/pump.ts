@@ -5,6 +5,7 @@ import type { TunnelSocket, Underlay } from "../backend/backend.js";
 import { errnoOf, HopsackError, messageOf } from "../errors.js";
 import type { PumpRoute } from "../plan/plan.js";
 import { encodeFib } from "./fib-records.js";
+import { type PeerBytesReading, PeerSlots } from "./peer-slots.js";
 
 export interface PumpOptions {
   readonly socket: TunnelSocket;
@@ -15,6 +16,8 @@ export interface PumpOptions {
   /** flannel's loop instead of the batched one. */
   readonly naive: boolean;
   readonly checkInnerSource: boolean;
+  /** How many peers have their bytes counted one by one. */
+  readonly countedPeers: number;
   /** What goes back to a host whose datagram is one of `socket.questions`; null: nothing. */
   readonly answer: (datagram: Uint8Array) => Uint8Array | null;
   /** What another process opened, and is the pump's from here on; null: opens device and socket. */
@@ -33,11 +36,13 @@ export class Pump {
   readonly #native: NativePump;
   readonly #addon: NativeAddon;
   readonly #words: BigUint64Array;
+  readonly #peerSlots: PeerSlots;
 
-  private constructor(addon: NativeAddon, native: NativePump, words: BigUint64Array) {
+  private constructor(addon: NativeAddon, native: NativePump, words: BigUint64Array, peerSlots: PeerSlots) {
     this.#addon = addon;
     this.#native = native;
     this.#words = words;
+    this.#peerSlots = peerSlots;
   }
 
   /**
@@ -50,6 +55,7 @@ export class Pump {
     const words = new BigUint64Array(
       new SharedArrayBuffer(addon.counterNames.length * BigUint64Array.BYTES_PER_ELEMENT),
     );
+    const peerSlots = new PeerSlots(options.countedPeers);
     try {
       const native = new addon.Pump({
         tunName: options.socket.tunName,
@@ -66,9 +72,10 @@ export class Pump {
         punts: options.socket.questions?.patterns ?? [],
         onPunt: options.answer,
         counters: words,
+        peerBytes: peerSlots.words,
         handedOver: options.handedOver,
       });
-      return new Pump(addon, native, words);
+      return new Pump(addon, native, words, peerSlots);
     } catch (error) {
       throw explainOpenError(error, options);
     }
@@ -89,7 +96,9 @@ export class Pump {
 
   /** Replaces the forwarding table; packets see the old one or the new one, never a mixture. */
   publish(routes: readonly PumpRoute[]): void {
-    const { nextHops, headers, routes: records } = encodeFib(routes);
+    const slots = this.#peerSlots;
+    slots.assign(new Set(routes.map(({ endpoint }) => endpoint.address)));
+    const { nextHops, headers, routes: records } = encodeFib(routes, (address) => slots.slotOf(address));
     this.#native.publish(nextHops, headers, records);
   }
 
@@ -111,11 +120,13 @@ export class Pump {
 
   /** Somebody deleted the device under us: this pump carries nothing any more. */
   get isDeviceLost(): boolean {
-    return this.#word("device_lost") !== 0;
+    return Atomics.load(this.#words, this.#addon.counterNames.indexOf("device_lost")) !== 0n;
   }
 
   counters(): PumpCounters {
-    const words = Object.fromEntries(this.#addon.counterNames.map((name) => [name, this.#word(name)]));
+    const words = Object.fromEntries(
+      this.#addon.counterNames.map((name, at) => [name, Number(Atomics.load(this.#words, at))]),
+    );
     return {
       words,
       drops: this.#addon.dropReasons.map(({ name, help }) => ({ name, help, packets: words[`drop_${name}`] ?? 0 })),
@@ -129,8 +140,9 @@ export class Pump {
     };
   }
 
-  #word(name: string): number {
-    return Number(Atomics.load(this.#words, this.#addon.counterNames.indexOf(name)));
+  /** What went to each peer and came from it; a peer that leaves the table and comes back begins at zero. */
+  peerBytes(): PeerBytesReading {
+    return this.#peerSlots.read();
   }
 }
 

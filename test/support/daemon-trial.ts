@@ -179,6 +179,7 @@ export class Trial {
             this.deeds.push("stop pump");
           },
           counters: () => counters({}, {}),
+          peerBytes: () => ({ peers: new Map(), others: { sent: 0, received: 0 } }),
         };
       },
     };
