@@ -103,6 +103,11 @@ export class Forwarding {
     return backend;
   }
 
+  /** Where the host of this lease is asked whether packets arrive. */
+  probeAddress(lease: Lease): string | null {
+    return this.#backend.probeAddress(lease);
+  }
+
   /** Whether both ask for the same: an IPv6 address that comes or goes matters to a mode with a tunnel end there only. */
   isSame(a: Setting, b: Setting): boolean {
     const { vxlanEngine } = this.#parts.options;

@@ -10,6 +10,7 @@ import { Reconciler } from "../kernel/reconciler.js";
 import { Rtnetlink } from "../kernel/rtnetlink.js";
 import { openStore } from "../store/registry.js";
 import { systemClock } from "./clock.js";
+import { openProbeSocket } from "./probe-socket.js";
 import { readServiceEnvironment } from "./service.js";
 import { findUnderlay } from "./underlay.js";
 import type { Kernel, World } from "./world.js";
@@ -29,6 +30,7 @@ export const host: World = {
   openNotifySocket: (path) => new (loadAddon().NotifySocket)(path),
   closeDescriptors,
   openPump: (options) => Pump.open(options),
+  openProbeSocket,
   enableForwarding: (hasIpv6) => enableForwarding(hasIpv6, sysctls),
   hostWarnings: (hasIpv6) => forwardingWarnings(hasIpv6, sysctls.read),
 };

@@ -39,6 +39,7 @@ export interface DaemonOptions extends StoreOptions, Places {
   readonly metricsAddress: MetricsAddress | null;
   /** How many peers have their bytes counted one by one. */
   readonly metricsPerPeer: number;
+  readonly probePeers: boolean;
   readonly keepLease: boolean;
   readonly leaseTtlSeconds: number;
   readonly renewMarginMinutes: number;
@@ -103,6 +104,11 @@ const FLAGS = {
     name: "takeover",
     value: "PATH",
     help: "take over from the running daemon whose status socket this is: device, socket and lease pass without a gap",
+  },
+  probePeers: {
+    name: "probe-peers",
+    value: null,
+    help: "ask the daemons of the other hosts every few seconds, through the overlay network, whether packets arrive, and answer them (UDP 9286; default: true)",
   },
   keepLease: { name: "keep-lease", value: null, help: "keep the lease in the store when stopping" },
   leaseTtl: { name: "lease-ttl", value: "SECONDS", help: "life of the lease without renewal (default: 86400)" },
@@ -216,6 +222,7 @@ function readOptions(given: GivenOptions, env: NodeJS.ProcessEnv): DaemonOptions
     metricsAddress: read(FLAGS.metricsAddress, values.listenAddress),
     metricsPerPeer: read(FLAGS.metricsPerPeer, values.peerCount) ?? 100,
     takeover: read(FLAGS.takeover, values.socketPath),
+    probePeers: read(FLAGS.probePeers, values.truth) ?? true,
     keepLease: isOn(FLAGS.keepLease),
     leaseTtlSeconds: read(FLAGS.leaseTtl, values.seconds) ?? 86_400,
     renewMarginMinutes: read(FLAGS.renewMargin, values.minutes) ?? 60,

@@ -4,12 +4,22 @@ import type { Underlay } from "../backend/backend.js";
 import type { PeerBytesReading } from "../dataplane/peer-slots.js";
 import type { PumpCounters } from "../dataplane/pump.js";
 import type { Lease, TimedLease } from "../lease/lease.js";
+import type { Reach } from "./reach.js";
 
 /** `waiting`: for the store, before the first lease. `ready`: packets can flow. */
 export type Phase = "starting" | "waiting" | "ready" | "stopping";
 
 /** What a warning is about; a topic has one warning at a time. */
-export type WarningTopic = "store" | "lease" | "forwarding" | "conflict" | "underlay" | "config" | "cache" | "command";
+export type WarningTopic =
+  | "store"
+  | "lease"
+  | "forwarding"
+  | "conflict"
+  | "underlay"
+  | "config"
+  | "cache"
+  | "command"
+  | "probe";
 
 /** What happened since the start, for metrics. */
 interface Tallies {
@@ -52,6 +62,10 @@ export interface DaemonState {
   readDescriptors: (() => HandedOver) | null;
   /** Packets the kernel dropped because the TUN's queue was full. */
   readTunRingFull: (() => number) | null;
+  /** What the probes say of one of `peers`; null: it is not probed. */
+  readReach: (peer: Lease) => Reach | null;
+  /** Where this host answers probes; null: nowhere. */
+  readProbeAddress: () => string | null;
   /** What is wrong with the host's own settings at the moment of asking. */
   readHostWarnings: () => readonly string[];
   readonly tallies: Tallies;
@@ -89,6 +103,8 @@ export function initialState(fixed: Pick<DaemonState, "version" | "node" | "star
     readPeerBytes: null,
     readDescriptors: null,
     readTunRingFull: null,
+    readReach: () => null,
+    readProbeAddress: () => null,
     readHostWarnings: () => [],
     tallies: {
       repairs: new Map(),

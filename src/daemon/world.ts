@@ -10,6 +10,7 @@ import type { Reconciler, ReconcilerOptions } from "../kernel/reconciler.js";
 import type { LeaseStore } from "../store/lease-store.js";
 import type { OpenStoreOptions } from "../store/registry.js";
 import type { Clock } from "./clock.js";
+import type { openProbeSocket } from "./probe-socket.js";
 import type { SendNotification, ServiceEnvironment } from "./service.js";
 import type { UnderlayChoice } from "./underlay.js";
 
@@ -30,6 +31,7 @@ export interface World {
   closeDescriptors(fds: readonly number[]): void;
   /** @throws NO_TUN, DEVICE_BUSY, NOT_PERMITTED, PORT_TAKEN, HANDOVER_FAILED */
   openPump(options: PumpOptions): RunningPump;
+  readonly openProbeSocket: typeof openProbeSocket;
   /** Switches forwarding of IP packets on; the settings that it changed: `net.ipv4.ip_forward`. @throws NOT_PERMITTED */
   enableForwarding(hasIpv6: boolean): string[];
   /** Settings of this host that keep packets from flowing now, each a sentence with its cure. */

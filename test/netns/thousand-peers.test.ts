@@ -58,7 +58,7 @@ withDaemons(t, import.meta.url, async () => {
     for (let n = 0; n < PEERS; n++) writeLease(place, n);
 
     const startedAt = performance.now();
-    const daemon = place.start(t, a, "--log-level", "debug");
+    const daemon = place.start(t, a, "--log-level", "debug", "--probe-peers=false"); // idle is: nothing to do
     const ready = await daemon.logged("ready");
     const coldMs = Math.round(performance.now() - startedAt);
     t.strictSame(entries(a), [PEERS, PEERS, PEERS]);

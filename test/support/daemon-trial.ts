@@ -130,6 +130,7 @@ export class Trial {
       clock: { ...systemClock, random: () => 0 },
       checkPrivileges: () => this.#step("privileges", "check privileges"),
       hostWarnings: () => [],
+      openProbeSocket: async () => ({ send: () => {}, close: () => {} }),
       enableForwarding: () => [],
       machineId: () => "",
       createBackend,
