@@ -12,6 +12,7 @@ import { addLabCommand } from "./lab.js";
 import { addLeasesCommand } from "./leases.js";
 import { errorText, exitStatus } from "./output.js";
 import { addStatusCommand } from "./status.js";
+import { addTopCommand } from "./top.js";
 
 const USAGE_STATUS = 2;
 
@@ -42,6 +43,7 @@ async function run(argv: readonly string[]): Promise<void> {
     .configureOutput({ outputError: () => {} })
     .exitOverride();
   addStatusCommand(program);
+  addTopCommand(program);
   addLeasesCommand(program);
   addCleanupCommand(program);
   addLabCommand(program);

@@ -127,6 +127,7 @@ async function start(context: Context, handover: Handover, signal: AbortSignal):
   undo.push("commands", () => forwarding.endCommands(), COMMANDS_LIMIT_MS); // they end while the subnet is still ours
 
   await daemon.startForwarding(outset.known);
+  state.readDeviceVolume = () => (state.device === null ? null : kernel.linkVolume(state.device.name));
   state.readHostWarnings = () => world.hostWarnings(forwarding.setting.config.networkV6 !== null);
   for (const reason of state.readHostWarnings()) log.warn({ reason }, "host_warning");
   state.phase = "ready";

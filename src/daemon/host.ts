@@ -8,10 +8,12 @@ import { HopsackError, messageOf } from "../errors.js";
 import { findOverlap } from "../kernel/overlap.js";
 import { Reconciler } from "../kernel/reconciler.js";
 import { Rtnetlink } from "../kernel/rtnetlink.js";
+import type { Link } from "../netlink/link.js";
 import { openStore } from "../store/registry.js";
 import { systemClock } from "./clock.js";
 import { openProbeSocket } from "./probe-socket.js";
 import { readServiceEnvironment } from "./service.js";
+import type { LinkVolume } from "./state.js";
 import { findUnderlay } from "./underlay.js";
 import type { Kernel, World } from "./world.js";
 
@@ -126,6 +128,13 @@ function refuseRouterAdvertisements(linkName: string): void {
   }
 }
 
+function linkVolume(link: Link | undefined): LinkVolume | null {
+  const stats = link?.stats ?? null;
+  if (stats === null) return null;
+  const { txPackets, txBytes, rxPackets, rxBytes } = stats;
+  return { sentPackets: txPackets, sentBytes: txBytes, receivedPackets: rxPackets, receivedBytes: rxBytes };
+}
+
 function openKernel(): Kernel {
   const addon = loadAddon();
   const rtnetlink = new Rtnetlink();
@@ -144,6 +153,7 @@ function openKernel(): Kernel {
       }),
     linkReach: (linkIndex) => linkReach(rtnetlink.routes(), linkIndex),
     isLinkThere: (ifIndex) => rtnetlink.links().some((link) => link.index === ifIndex),
+    linkVolume: (name) => linkVolume(rtnetlink.links().find((link) => link.name === name)),
     transmitDrops: (ifIndex) => rtnetlink.links().find((link) => link.index === ifIndex)?.stats?.txDropped ?? 0,
     close: () => rtnetlink.close(),
   };

@@ -95,7 +95,7 @@ export const listenAddress: ValueParser<MetricsAddress> = {
   },
 };
 
-function wholeNumber(max: number, unit: string): ValueParser<number> {
+export function wholeNumber(max: number, unit: string): ValueParser<number> {
   return {
     accepted: `whole ${unit} from 1 to ${max}`,
     parse: (text) => {

@@ -39,6 +39,14 @@ interface Tallies {
   storeLostAt: number | null;
 }
 
+/** Since a device was made, as the kernel counts: a super-packet is one packet. */
+export interface LinkVolume {
+  readonly sentPackets: number;
+  readonly sentBytes: number;
+  readonly receivedPackets: number;
+  readonly receivedBytes: number;
+}
+
 export interface DaemonState {
   readonly version: string;
   readonly node: string;
@@ -62,6 +70,8 @@ export interface DaemonState {
   readDescriptors: (() => HandedOver) | null;
   /** Packets the kernel dropped because the TUN's queue was full. */
   readTunRingFull: (() => number) | null;
+  /** What the kernel counts on `device`; null: it has none. */
+  readDeviceVolume: () => LinkVolume | null;
   /** What the probes say of one of `peers`; null: it is not probed. */
   readReach: (peer: Lease) => Reach | null;
   /** Where this host answers probes; null: nowhere. */
@@ -103,6 +113,7 @@ export function initialState(fixed: Pick<DaemonState, "version" | "node" | "star
     readPeerBytes: null,
     readDescriptors: null,
     readTunRingFull: null,
+    readDeviceVolume: () => null,
     readReach: () => null,
     readProbeAddress: () => null,
     readHostWarnings: () => [],

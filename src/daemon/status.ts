@@ -6,7 +6,7 @@ import { describeLease, type Lease } from "../lease/lease.js";
 import { formatPrefix } from "../net/prefix.js";
 import { PROBE_PORT } from "./probe-socket.js";
 import type { Reach, ReachState } from "./reach.js";
-import type { DaemonState, Phase } from "./state.js";
+import type { DaemonState, LinkVolume, Phase } from "./state.js";
 
 export interface StatusReport {
   readonly version: string;
@@ -26,7 +26,12 @@ export interface StatusReport {
     readonly publicIp: string;
     readonly mtuBytes: number;
   } | null;
-  readonly device: { readonly name: string; readonly mtuBytes: number } | null;
+  readonly device: {
+    readonly name: string;
+    readonly mtuBytes: number;
+    /** What the kernel counts on it. */
+    readonly volume: LinkVolume | null;
+  } | null;
   /** Where this host answers the probes of its peers; null: nowhere. */
   readonly probes: { readonly address: string; readonly port: number } | null;
   readonly peers: readonly PeerReport[];
@@ -126,7 +131,7 @@ export function statusReport(state: DaemonState, now: number): StatusReport {
             publicIp: state.underlay.publicIp,
             mtuBytes: state.underlay.mtuBytes,
           },
-    device: state.device,
+    device: state.device === null ? null : { ...state.device, volume: state.readDeviceVolume() },
     probes: probeReport(state),
     peers: state.peers.map((peer) => peerReport(peer, state.readReach(peer))),
     traffic: counters === null ? null : trafficReport(counters),

@@ -12,6 +12,7 @@ import type { OpenStoreOptions } from "../store/registry.js";
 import type { Clock } from "./clock.js";
 import type { openProbeSocket } from "./probe-socket.js";
 import type { SendNotification, ServiceEnvironment } from "./service.js";
+import type { LinkVolume } from "./state.js";
 import type { UnderlayChoice } from "./underlay.js";
 
 export interface World {
@@ -53,6 +54,8 @@ export interface Kernel {
   /** Whom this link reaches without a router, as the routes are now. */
   linkReach(linkIndex: number): LinkReach;
   isLinkThere(ifIndex: number): boolean;
+  /** What the kernel counts on a device of ours; null when it is not there. */
+  linkVolume(name: string): LinkVolume | null;
   /** Packets the kernel dropped because the device's transmit queue was full. */
   transmitDrops(ifIndex: number): number;
   close(): void;

@@ -142,6 +142,7 @@ export class Trial {
         findUnderlay: () => this.#underlay(),
         findOverlap: () => this.faults.overlap ?? null,
         isLinkThere: (ifIndex) => this.networkLinks.has(ifIndex),
+        linkVolume: () => null,
         transmitDrops: () => 0,
         linkReach: () => this.reach,
         openReconciler: (events) => {
