@@ -142,7 +142,7 @@ const FLAGS = {
  * @throws BAD_OPTION naming flag or variable, value, and what is accepted
  */
 export function parseInvocation(argv: readonly string[], env: NodeJS.ProcessEnv, version: string): Invocation {
-  const command = buildCommand(version);
+  const command = hopsackdCommand(version);
   let printed = "";
   command.configureOutput({ writeOut: (text) => (printed += text), writeErr: () => {} });
   try {
@@ -174,7 +174,8 @@ export function flagNames(): string[] {
   return allFlags().map((flag) => flag.name);
 }
 
-function buildCommand(version: string): Command {
+/** The command `hopsackd`: what parseInvocation() runs, and what the manual is generated from. */
+export function hopsackdCommand(version: string): Command {
   const command = new Command("hopsackd")
     .description(
       "Joins this host to an overlay network: takes a subnet, learns the other hosts' and moves the packets.",

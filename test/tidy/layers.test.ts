@@ -23,6 +23,7 @@ const TYPESCRIPT_LAYERS: Readonly<Record<string, number>> = {
   lab: 4,
   bench: 5,
   cli: 6,
+  manual: 7,
 };
 /** Within a layer: who may know whom. */
 const TYPESCRIPT_SIBLINGS: readonly string[] = [
