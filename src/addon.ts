@@ -112,7 +112,10 @@ export interface NativeNotifySocket {
 
 export interface NativeAddon {
   readonly Pump: new (options: NativePumpOptions) => NativePump;
-  readonly NetlinkSocket: new () => NativeNetlinkSocket;
+  /** `netns`: path of the network namespace to talk about; the caller's own by default. */
+  readonly NetlinkSocket: new (
+    netns?: string,
+  ) => NativeNetlinkSocket;
   /**
    * `groups`: RTNLGRP_* or NFNLGRP_* numbers of `protocol` (NETLINK_ROUTE by default). `onMessages` gets whole messages; an
    * empty list means events were lost (ENOBUFS).

@@ -3,8 +3,10 @@ import { encodeAddressAdd, encodeAddressRemoval } from "./addr.js";
 import {
   encodeLinkChange,
   encodeLinkRemoval,
+  encodeVethLinkAdd,
   encodeVxlanLinkAdd,
   type LinkSettings,
+  type NewVethLink,
   type NewVxlanLink,
 } from "./link.js";
 import {
@@ -25,6 +27,7 @@ import {
 
 export type Change =
   | NewLinkChange
+  | NewVethChange
   | LinkRemoval
   | LinkChange
   | AddressChange
@@ -45,6 +48,10 @@ export interface NewLinkChange extends NewVxlanLink {
   readonly kind: "add-link";
 }
 
+interface NewVethChange extends NewVethLink {
+  readonly kind: "add-veth";
+}
+
 /** With all that lies on it. */
 export interface LinkRemoval extends OnLink {
   readonly kind: "remove-link";
@@ -58,6 +65,8 @@ export interface AddressChange extends OnLink {
   readonly kind: "add-address" | "remove-address";
   /** With prefix length: `10.244.1.0/32`. */
   readonly address: string;
+  /** RouteScope of an address that is added; default: universe. */
+  readonly scope?: number;
 }
 
 export interface RouteChange extends OnLink, RouteTarget {
@@ -90,12 +99,14 @@ export function encodeChange(sequence: number, change: Change): Uint8Array {
   switch (change.kind) {
     case "add-link":
       return encodeVxlanLinkAdd(sequence, change);
+    case "add-veth":
+      return encodeVethLinkAdd(sequence, change);
     case "remove-link":
       return encodeLinkRemoval(sequence, change.linkIndex);
     case "set-link":
       return encodeLinkChange(sequence, change.linkIndex, change);
     case "add-address":
-      return encodeAddressAdd(sequence, change.linkIndex, change.address);
+      return encodeAddressAdd(sequence, change.linkIndex, change.address, change.scope);
     case "remove-address":
       return encodeAddressRemoval(sequence, change.linkIndex, change.address);
     case "add-route":
@@ -120,6 +131,8 @@ export function objectOf(change: Change): string {
   switch (change.kind) {
     case "add-link":
       return `${change.linkName} vni ${change.vxlan.vni} port ${change.vxlan.port}`;
+    case "add-veth":
+      return `${change.linkName} peer ${change.peerName}`;
     case "remove-link":
       return change.linkName;
     case "set-link":
