@@ -21,6 +21,7 @@ const TYPESCRIPT_LAYERS: Readonly<Record<string, number>> = {
   dataplane: 3,
   daemon: 4,
   lab: 4,
+  cni: 4,
   bench: 5,
   cli: 6,
   manual: 7,
