@@ -1,6 +1,6 @@
 // How late the control loop comes to what it has to do: a timer that notes how late it was called. Runs from the first scrape
 // on; however many ask, each sees all of it.
-import type { Distribution } from "./known-histogram.js";
+import type { Distribution } from "./known-metrics.js";
 
 const INTERVAL_MS = 50;
 const BOUNDS_SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, Number.POSITIVE_INFINITY];

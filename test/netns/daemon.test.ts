@@ -63,8 +63,13 @@ interface BadDay {
   prepare?(host: Host, place: Place): Promise<() => void | Promise<void>>;
 }
 
-async function inUse(host: Host, port: number): Promise<() => Promise<void>> {
-  const bind = `require("node:dgram").createSocket("udp4").bind(${port}, "${host.address}", () => console.log("bound"))`;
+const TAKE_PORT = {
+  udp: 'require("node:dgram").createSocket("udp4").bind',
+  tcp: 'require("node:net").createServer().listen',
+} as const;
+
+async function inUse(host: Host, protocol: keyof typeof TAKE_PORT, port: number): Promise<() => Promise<void>> {
+  const bind = `${TAKE_PORT[protocol]}(${port}, "${host.address}", () => console.log("bound"))`;
   const holder = spawn("ip", ["netns", "exec", host.name, process.execPath, "-e", bind]);
   await once(holder.stdout, "data");
   return async () => {
@@ -102,7 +107,20 @@ const BAD_DAYS: readonly BadDay[] = [
     name: "with the port taken",
     code: "PORT_TAKEN",
     sentence: /UDP port 8285 on 192\.168\.50\.10 is in use; .*ss -lunp/,
-    prepare: (host) => inUse(host, 8285),
+    prepare: (host) => inUse(host, "udp", 8285),
+  },
+  {
+    name: "with the port for metrics taken",
+    flags: ["--metrics-address", "9285"],
+    code: "PORT_TAKEN",
+    sentence: /TCP port 9285 on 192\.168\.50\.10 is in use; .*ss -ltnp .*--metrics-address/,
+    prepare: (host) => inUse(host, "tcp", 9285),
+  },
+  {
+    name: "with metrics on an address that no interface has",
+    flags: ["--metrics-address", "192.168.99.9:9285"],
+    code: "NO_ADDRESS",
+    sentence: /no interface has the address 192\.168\.99\.9; .*--metrics-address/,
   },
   {
     name: "with an interface that is not there",

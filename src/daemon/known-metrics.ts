@@ -1,5 +1,18 @@
-// Histograms whose observations were counted before anybody asked: prom-client's own one wants to be told each of them.
-import { Histogram, type HistogramConfiguration } from "prom-client";
+// Metrics whose values are known before anybody asks, read when somebody does. prom-client's own ones want to be told each
+// change, and look every sample up by its labels: with a thousand peers that is most of a scrape.
+import {
+  Counter,
+  type CounterConfiguration,
+  Gauge,
+  type GaugeConfiguration,
+  Histogram,
+  type HistogramConfiguration,
+} from "prom-client";
+
+export interface Sample {
+  readonly labels: Readonly<Record<string, string>>;
+  readonly value: number;
+}
 
 /** Observations by their size; each is counted once, in the first bucket that it fits into. */
 export interface Distribution {
@@ -7,6 +20,32 @@ export interface Distribution {
   /** Upper bounds in rising order, the last one infinite. */
   readonly buckets: readonly (readonly [bound: number, count: number])[];
   readonly sum: number;
+}
+
+export class KnownCounter extends Counter {
+  readonly #read: () => readonly Sample[];
+
+  constructor(config: CounterConfiguration<string>, read: () => readonly Sample[]) {
+    super(config);
+    this.#read = read;
+  }
+
+  override async get() {
+    return { ...(await super.get()), values: [...this.#read()] };
+  }
+}
+
+export class KnownGauge extends Gauge {
+  readonly #read: () => readonly Sample[];
+
+  constructor(config: GaugeConfiguration<string>, read: () => readonly Sample[]) {
+    super(config);
+    this.#read = read;
+  }
+
+  override async get() {
+    return { ...(await super.get()), values: [...this.#read()] };
+  }
 }
 
 export class KnownHistogram extends Histogram {
