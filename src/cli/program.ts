@@ -3,6 +3,7 @@ import { Command } from "commander";
 import { packageVersion } from "../daemon/version.js";
 import { addBenchCommand } from "./bench.js";
 import { addCleanupCommand } from "./cleanup.js";
+import { addDockerCommands } from "./docker.js";
 import { addLabCommand } from "./lab.js";
 import { addLeasesCommand } from "./leases.js";
 import { addStatusCommand } from "./status.js";
@@ -23,6 +24,7 @@ export function hopsackCommand(): Command {
   addTopCommand(program);
   addLeasesCommand(program);
   addCleanupCommand(program);
+  addDockerCommands(program);
   addLabCommand(program);
   addBenchCommand(program);
   return program;
