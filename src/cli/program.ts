@@ -4,6 +4,7 @@ import { packageVersion } from "../daemon/version.js";
 import { addBenchCommand } from "./bench.js";
 import { addCleanupCommand } from "./cleanup.js";
 import { addDockerCommands } from "./docker.js";
+import { addDoctorCommand } from "./doctor.js";
 import { addLabCommand } from "./lab.js";
 import { addLeasesCommand } from "./leases.js";
 import { addStatusCommand } from "./status.js";
@@ -22,6 +23,7 @@ export function hopsackCommand(): Command {
     .exitOverride();
   addStatusCommand(program);
   addTopCommand(program);
+  addDoctorCommand(program);
   addLeasesCommand(program);
   addCleanupCommand(program);
   addDockerCommands(program);

@@ -11,7 +11,7 @@ import type { Lease, LeaseAttrs } from "../lease/lease.js";
 import { type NetworkConfig, networksOf } from "../lease/network-config.js";
 import { type SubnetEnvValues, writeSubnetEnv } from "../lease/subnet-env.js";
 import { formatPrefix, type Prefix } from "../net/prefix.js";
-import type { Plan } from "../plan/plan.js";
+import type { LinkPlan, Plan } from "../plan/plan.js";
 import { failure, type Logger } from "./log.js";
 import type { DaemonOptions } from "./options.js";
 import { PeerChooser } from "./peers.js";
@@ -239,9 +239,14 @@ export class Forwarding {
     const isCommandRun = commands !== undefined && (await this.#parts.commands.follow(commands));
     this.#noteFailures();
     state.peers = peers;
-    state.device = link === undefined ? null : { name: link.name, mtuBytes: link.mtuBytes };
+    state.device =
+      link === undefined ? null : { name: link.name, mtuBytes: link.mtuBytes, udpPort: this.#udpPortOf(link) };
     await this.#writeSubnetEnv(own, Math.min(...mtus)); // a packet that fits into every device
     return isKernelChanged || isTableChanged || isCommandRun;
+  }
+
+  #udpPortOf(link: LinkPlan): number | null {
+    return link.kind === "vxlan" ? link.port : (this.#backend.socket?.port ?? null);
   }
 
   /** Routes of this host changed: the next apply() asks which peers are on our link. */

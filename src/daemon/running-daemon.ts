@@ -218,6 +218,7 @@ export class RunningDaemon {
     const { forwarding, options, state } = this.#parts;
     const isChanged = await forwarding.apply(this.#lease, this.#table.list());
     const addressOf = (lease: Lease) => (options.probePeers ? forwarding.probeAddress(lease) : null);
+    state.probeAddressOf = addressOf;
     this.#prober.follow({ ownAddress: addressOf(this.#lease), peers: state.peers, addressOf });
     return isChanged;
   }

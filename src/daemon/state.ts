@@ -59,7 +59,7 @@ export interface DaemonState {
   backendType: string | null;
   underlay: Underlay | null;
   lease: TimedLease | null;
-  device: { readonly name: string; readonly mtuBytes: number } | null;
+  device: { readonly name: string; readonly mtuBytes: number; readonly udpPort: number | null } | null;
   /** The leases that the forwarding table was made of. */
   peers: readonly Lease[];
   /** null: no pump runs. */
@@ -74,6 +74,8 @@ export interface DaemonState {
   readDeviceVolume: () => LinkVolume | null;
   /** What the probes say of one of `peers`; null: it is not probed. */
   readReach: (peer: Lease) => Reach | null;
+  /** Where that host answers probes. */
+  probeAddressOf: (peer: Lease) => string | null;
   /** Where this host answers probes; null: nowhere. */
   readProbeAddress: () => string | null;
   /** What is wrong with the host's own settings at the moment of asking. */
@@ -115,6 +117,7 @@ export function initialState(fixed: Pick<DaemonState, "version" | "node" | "star
     readTunRingFull: null,
     readDeviceVolume: () => null,
     readReach: () => null,
+    probeAddressOf: () => null,
     readProbeAddress: () => null,
     readHostWarnings: () => [],
     tallies: {

@@ -29,6 +29,8 @@ export interface StatusReport {
   readonly device: {
     readonly name: string;
     readonly mtuBytes: number;
+    /** Of the tunnel. */
+    readonly udpPort: number | null;
     /** What the kernel counts on it. */
     readonly volume: LinkVolume | null;
   } | null;
@@ -57,6 +59,8 @@ interface PeerReport {
   readonly publicIpv6: string | null;
   readonly node: string | null;
   readonly backendType: string;
+  /** Where its daemon answers probes; null: nowhere that is known. */
+  readonly probeAddress: string | null;
   /** What the probes say; null: this peer is not probed. */
   readonly reach: ReachReport | null;
 }
@@ -133,7 +137,7 @@ export function statusReport(state: DaemonState, now: number): StatusReport {
           },
     device: state.device === null ? null : { ...state.device, volume: state.readDeviceVolume() },
     probes: probeReport(state),
-    peers: state.peers.map((peer) => peerReport(peer, state.readReach(peer))),
+    peers: state.peers.map((peer) => peerReport(peer, state)),
     traffic: counters === null ? null : trafficReport(counters),
     drops: dropReports(state, counters),
     offloads: counters?.offloads ?? null,
@@ -216,7 +220,8 @@ function probeReport({ readProbeAddress }: DaemonState): StatusReport["probes"] 
   return address === null ? null : { address, port: PROBE_PORT };
 }
 
-function peerReport(lease: Lease, reach: Reach | null): PeerReport {
+function peerReport(lease: Lease, { readReach, probeAddressOf }: DaemonState): PeerReport {
+  const reach = readReach(lease);
   return {
     subnet: formatPrefix(lease.subnet),
     subnetV6: lease.subnetV6 === null ? null : formatPrefix(lease.subnetV6),
@@ -224,6 +229,7 @@ function peerReport(lease: Lease, reach: Reach | null): PeerReport {
     publicIpv6: lease.attrs.publicIpv6,
     node: lease.attrs.node,
     backendType: lease.attrs.backendType,
+    probeAddress: probeAddressOf(lease),
     reach: reach === null ? null : reachReport(reach),
   };
 }

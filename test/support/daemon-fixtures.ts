@@ -79,7 +79,7 @@ export function readyState(): DaemonState {
     mtuBytes: 1500,
   };
   state.lease = lease("10.244.1.0/24", "192.168.50.10", "host-a", { expiresAt: 90_000_000 });
-  state.device = { name: "flannel0", mtuBytes: 1472 };
+  state.device = { name: "flannel0", mtuBytes: 1472, udpPort: 8285 };
   state.peers = [lease("10.244.2.0/24", "192.168.50.11", "host-b"), lease("10.244.30.0/24", "192.168.50.12", null)];
   state.readCounters = () => counters(words, { no_route: 3, unknown_sender: 0 });
   const [host] = state.peers;

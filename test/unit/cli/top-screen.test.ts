@@ -9,6 +9,7 @@ const report = (more: Partial<StatusReport> = {}): StatusReport => ({ ...statusR
 const device = (sentBytes: number) => ({
   name: "flannel.1",
   mtuBytes: 1450,
+  udpPort: 8472,
   volume: { sentPackets: sentBytes / 1000, sentBytes, receivedPackets: 0, receivedBytes: 0 },
 });
 
