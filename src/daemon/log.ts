@@ -3,6 +3,7 @@
 import { writeSync } from "node:fs";
 import { type DestinationStream, type Logger, pino, stdTimeFunctions } from "pino";
 import { HopsackError } from "../errors.js";
+import { LogLimit } from "./log-limit.js";
 import type { LogLevel } from "./option-values.js";
 
 export type { Logger } from "pino";
@@ -15,18 +16,26 @@ export function createLogger(level: LogLevel, isTerminal: boolean): Logger {
   return loggerTo(isTerminal ? { write: (line) => writeOut(readableLine(line)) } : { write: writeOut }, level);
 }
 
-/** A logger that writes JSON lines to `destination`. */
-export function loggerTo(destination: DestinationStream, level: LogLevel): Logger {
-  return pino(
+/** A logger that writes JSON lines to `destination`, each event as often as `limit` admits. */
+export function loggerTo(destination: DestinationStream, level: LogLevel, limit = new LogLimit()): Logger {
+  const logger: Logger = pino(
     {
       level,
       base: null,
       messageKey: "event",
       timestamp: stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
+      hooks: {
+        logMethod(args, method) {
+          const event = String(args.at(-1));
+          const tell = (lines: number): void => logger.info({ of: event, lines }, "lines_left_out");
+          if (limit.admits(event, tell)) method.apply(this, args);
+        },
+      },
     },
     destination,
   );
+  return logger;
 }
 
 /** One JSON line as a person reads it: `12:30:01.123 warn  store_lost reason="…"`. */
