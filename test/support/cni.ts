@@ -6,6 +6,7 @@ import { type Host, TOOL, UNHOOKED } from "./hopsackd.js";
 import { run } from "./netns.js";
 import type { Place } from "./place.js";
 
+export const CNI_PLUGIN = TOOL.replace("cli/main.js", "cni/main.js");
 /** Where Debian's containernetworking-plugins keeps them. */
 export const DEBIAN_PLUGINS = "/usr/lib/cni";
 
@@ -45,7 +46,7 @@ export class CniHost {
     const plugins = join(folder, "plugins");
     if (!existsSync(plugins)) {
       mkdirSync(plugins, { recursive: true });
-      symlinkSync(TOOL.replace("cli/main.js", "cni/main.js"), join(plugins, "hopsack"));
+      symlinkSync(CNI_PLUGIN, join(plugins, "hopsack"));
     }
     this.host = host;
     this.dataDir = join(folder, "cni");
