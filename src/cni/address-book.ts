@@ -1,6 +1,6 @@
 // The address pool of one network on disk, and the lock that plugin processes take turns by. What is written is written at
-// once (temp file, rename), so a killed plugin leaves the old state or the new one. A file that is damaged all the same is set
-// aside, and the pool made again from what the kernel shows.
+// once (temp file, rename), so a killed plugin leaves the old state or the new one. A file that is damaged or lost all the
+// same is set aside, and the pool made again from what the kernel shows.
 import { mkdir, readFile, rename } from "node:fs/promises";
 import { join } from "node:path";
 import { loadAddon } from "../addon.js";
@@ -54,7 +54,7 @@ export class AddressBook {
     try {
       text = await readFile(this.#file, "utf8");
     } catch (error) {
-      if (errnoOf(error) === "ENOENT") return EMPTY_POOL;
+      if (errnoOf(error) === "ENOENT") return this.#surveyed();
       throw error;
     }
     const pool = parsePool(text);
@@ -64,9 +64,13 @@ export class AddressBook {
     process.stderr.write(
       `hopsack: ${this.#file} is damaged; it is now ${aside}, and the addresses of running pods are kept\n`,
     );
-    const recovered = { ...EMPTY_POOL, held: this.#survey() };
+    const recovered = this.#surveyed();
     await replaceFile(this.#file, `${JSON.stringify(recovered)}\n`, FILE_MODE);
     return recovered;
+  }
+
+  #surveyed(): AddressPool {
+    return { ...EMPTY_POOL, held: this.#survey() };
   }
 }
 

@@ -1,6 +1,6 @@
 // What goes wrong around the CNI plugin: plugins that are killed, many at once, a daemon that is away, a lease that changes, files
 // that are damaged. One host with a real daemon; nothing may be left, and no address given twice.
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import t, { type Test } from "tap";
 import { addressesOf, answers, type CniConfig, CniHost, DEBIAN_PLUGINS, makePod, skipBridge } from "../support/cni.js";
@@ -224,7 +224,10 @@ withDaemons(t, import.meta.url, async () => {
       t.equal((await cni.call({ ...second, verb: "DEL" })).status, 0);
       t.strictSame(records(cni), [`${first.containerId}:eth0`]);
     }
-    await cni.call({ ...first, verb: "DEL" });
+    rmSync(file);
+    t.strictSame(addressesOf((await cni.call(second)).json), ["10.244.1.3"], "a lost one is no different");
+    for (const call of [first, second]) await cni.call({ ...call, verb: "DEL" });
+    t.strictSame([cables(), records(cni)], [[], []]);
   });
 
   t.test("a wanted address is given, by CNI_ARGS and by capability, or refused with the reason", async (t) => {
