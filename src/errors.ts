@@ -25,6 +25,7 @@ export const ERROR_CODES = {
   HANDOVER_FAILED: "another daemon did not hand over device and socket, or those handed over cannot be used",
   ALREADY_RUNNING: "another hopsackd serves this status socket",
   NOT_RUNNING: "no hopsackd answers on the status socket",
+  SERVICE_REFUSED: "hopsackd cannot become a service here, or stop being one",
   TOOL_MISSING: "an outside program (ip, ping, iperf3 ...) is not installed",
   TOOL_FAILED: "an outside program ended with an error",
   ADDON_MISSING: "the native addon was not built for this machine",

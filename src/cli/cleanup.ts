@@ -42,7 +42,8 @@ export function addCleanupCommand(program: Command): void {
     command.addOption(commandOption(flag).helpGroup("Which hopsackd, as its own options:"));
 }
 
-async function cleanUp(places: Places, { hasFlannel, isDryRun, isJson }: Wishes): Promise<void> {
+/** Shows what it did. @throws NOT_PERMITTED, ALREADY_RUNNING, whatever kept something from being removed */
+export async function cleanUp(places: Places, { hasFlannel, isDryRun, isJson }: Wishes): Promise<void> {
   await checkNobodyRuns(places, hasFlannel);
   const rtnetlink = new Rtnetlink();
   try {

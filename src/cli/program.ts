@@ -7,6 +7,7 @@ import { addDockerCommands } from "./docker.js";
 import { addDoctorCommand } from "./doctor.js";
 import { addLabCommand } from "./lab.js";
 import { addLeasesCommand } from "./leases.js";
+import { addServiceCommand } from "./service.js";
 import { addStatusCommand } from "./status.js";
 import { addTopCommand } from "./top.js";
 
@@ -27,6 +28,7 @@ export function hopsackCommand(): Command {
   addLeasesCommand(program);
   addCleanupCommand(program);
   addDockerCommands(program);
+  addServiceCommand(program);
   addLabCommand(program);
   addBenchCommand(program);
   return program;
