@@ -93,7 +93,7 @@ const FLAGS = {
   metricsAddress: {
     name: "metrics-address",
     value: "[ADDRESS:]PORT",
-    help: "serve metrics to Prometheus on this TCP port as well, of the underlay's address unless another is given (default: on the status socket only)",
+    help: "serve metrics to Prometheus and a status page on this TCP port, of the underlay's address unless another is given (default: metrics on the status socket only)",
   },
   metricsPerPeer: {
     name: "metrics-per-peer",

@@ -1,23 +1,14 @@
 // The report as readers open it: from disk, in Chromium, light and dark, on a desk and on a telephone.
-import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
-import { type Browser, chromium, type Page } from "playwright-core";
+import type { Browser, Page } from "playwright-core";
 import t from "tap";
 import { writeReport } from "../../../src/bench/report.js";
 import { syntheticResults } from "../../support/bench-results.js";
+import { browserFault, contrastOf, openBrowser } from "../../support/browser.js";
 
-const CHROMIUM = "/usr/bin/chromium";
-const QUIET = [
-  "--no-sandbox",
-  "--disable-gpu",
-  "--disable-quic",
-  "--no-first-run",
-  "--disable-background-networking",
-  "--disable-component-update",
-  "--disable-sync",
-];
 const LONGEST_NAME = "vxlan-userspace";
 
 async function openReport(browser: Browser, page: string, width: number, colorScheme: "light" | "dark"): Promise<Page> {
@@ -44,32 +35,14 @@ const TROUBLED_TEXTS = `[...document.querySelectorAll("svg")].flatMap((svg) => {
   return [...covered, ...outside.map(([name]) => name + " outside")];
 })`;
 
-/** WCAG's contrast of the page's text with what it stands on. */
-const CONTRAST = `(() => {
-  const light = (colour) => {
-    const parts = colour.match(/[0-9]+/g).slice(0, 3).map((part) => {
-      const share = Number(part) / 255;
-      return share <= 0.03928 ? share / 12.92 : ((share + 0.055) / 1.055) ** 2.4;
-    });
-    return 0.2126 * parts[0] + 0.7152 * parts[1] + 0.0722 * parts[2];
-  };
-  const ground = light(getComputedStyle(document.querySelector(".card")).backgroundColor);
-  return ["h3", "figcaption", ".pass", ".short", "svg text"].map((which) => {
-    const style = getComputedStyle(document.querySelector(which));
-    const text = light(which === "svg text" ? style.fill : style.color);
-    return (Math.max(text, ground) + 0.05) / (Math.min(text, ground) + 0.05);
-  });
-})()`;
+const CONTRAST = contrastOf(["h3", "figcaption", ".pass", ".short", "svg text"]);
 
-const skip = existsSync(CHROMIUM) ? false : `${CHROMIUM} is missing: apt-get install chromium`;
-
-t.test("the report in Chromium", { skip }, async (t) => {
+t.test("the report in Chromium", { skip: browserFault }, async (t) => {
   const folder = mkdtempSync(join(tmpdir(), "hopsack-browser-"));
   t.teardown(() => rmSync(folder, { recursive: true }));
   const refusals = [{ profile: "offload", scenario: "tcp-1", mode: "udp-naive", round: null, reason: "no road" }];
   const { page, charts } = await writeReport(syntheticResults({ rounds: 7, refusals }), folder);
-  const browser = await chromium.launch({ executablePath: CHROMIUM, args: QUIET });
-  t.teardown(() => browser.close());
+  const browser = await openBrowser(t);
 
   for (const colorScheme of ["light", "dark"] as const) {
     for (const width of [360, 1200]) {

@@ -31,12 +31,24 @@ function scrape(port: number, more: RequestOptions = {}): Promise<{ status: numb
   });
 }
 
-t.test("metrics and nothing else are served", async (t) => {
+t.test("metrics and the page are served, and nothing else", async (t) => {
   const { port } = await serving(t);
   t.match(await scrape(port), { status: 200, body: /hopsack_ready 1\n/ });
   t.match(await scrape(port, { path: "/metrics?a=b" }), { status: 200 });
-  for (const path of ["/", "/status", "/handover?to=x"]) t.match(await scrape(port, { path }), { status: 404 });
-  t.match(await scrape(port, { method: "POST" }), { status: 404 });
+  t.match(await scrape(port, { path: "/" }), { status: 200, body: /^<!doctype html>/ });
+  for (const path of [
+    "/status",
+    "/handover?to=x",
+    "/tsconfig.json",
+    "/../package.json",
+    "//etc/passwd",
+    "/constructor",
+  ]) {
+    t.match(await scrape(port, { path }), { status: 404 }, path);
+  }
+  for (const path of ["/", "/metrics", "/events"]) {
+    t.match(await scrape(port, { path, method: "POST" }), { status: 404 }, path);
+  }
 });
 
 t.test("a port that is taken, or an address that nobody has, is one sentence", async (t) => {
