@@ -24,9 +24,9 @@ export function packetRate(perSecond) {
   return `${scaled(Math.round(perSecond)).trimEnd()} packets/s`;
 }
 
-/** @param {number} count */
+/** Whole while that is short. @param {number} count */
 export function counted(count) {
-  return scaled(count).trimEnd();
+  return count < 100_000 ? count.toLocaleString("en") : scaled(count).trimEnd();
 }
 
 /** Of the two largest units. @param {number} seconds */

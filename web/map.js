@@ -13,6 +13,8 @@ const SMALLEST_DOT = 1.5;
 const LARGEST_DOT = 6;
 const OWN_HEIGHT = 40;
 const MARGIN = 12;
+/** With one ring that is no ring. */
+const FLAT_HEIGHT = 170;
 /** From here on a line is as thick as it gets. */
 const FULL_BYTES_PER_SECOND = 1e9;
 const THICKEST = 8;
@@ -84,14 +86,15 @@ function rings(count, step, centre, outer) {
 }
 
 /**
- * Places on an ellipse, the first one on top.
+ * Places on an ellipse, the first one on top; two of them side by side, for most screens are wide.
  * @param {number} count
  * @param {Point} centre
  * @param {Point} half its axes
  */
 function ring(count, centre, half) {
+  const first = count <= 2 ? Math.PI : -Math.PI / 2;
   return Array.from({ length: count }, (_, i) => {
-    const angle = (2 * Math.PI * i) / count - Math.PI / 2;
+    const angle = first + (2 * Math.PI * i) / count;
     return { x: centre.x + half.x * Math.cos(angle), y: centre.y + half.y * Math.sin(angle) };
   });
 }
@@ -130,7 +133,7 @@ function links(from, to, peer, thickest) {
 export function drawMap(svg, own, peers) {
   const width = svg.clientWidth;
   if (width === 0) return;
-  const height = Math.round(Math.max(250, Math.min(width * 0.95, 430)));
+  const height = peers.length <= 2 ? FLAT_HEIGHT : Math.round(Math.max(250, Math.min(width * 0.95, 430)));
   svg.style.height = `${height}px`;
   const centre = { x: width / 2, y: height / 2 };
   const { points, dot, isNamed } = layOut(peers.length, width, height);
