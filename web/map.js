@@ -1,7 +1,7 @@
 // The picture of this host and its peers: rings around it, drawn in the pixels that there are. A line is as thick as what
 // travels along it.
 
-/** @typedef {{ name: string, detail: string, sent: number, received: number, isTalking: boolean }} MapPeer rates in bytes a second */
+/** @typedef {{ name: string, detail: string, sent: number, received: number, kind: "good" | "bad" | "unclear" }} MapPeer rates in bytes a second */
 /** @typedef {{ x: number, y: number }} Point */
 
 const SVG = "http://www.w3.org/2000/svg";
@@ -145,7 +145,7 @@ export function drawMap(svg, own, peers) {
     if (isNamed || peer.sent + peer.received > 0)
       lines.append(...links(centre, point, peer, THICKEST * Math.min(1, dot / LABELLED_RADIUS)));
     const circle = element("circle", {
-      class: peer.isTalking ? "host talking" : "host",
+      class: `host ${peer.kind}`,
       cx: point.x,
       cy: point.y,
       r: dot,

@@ -5,7 +5,18 @@ import { drawMap } from "./map.js";
 
 /** @typedef {import("../src/daemon/live-feed.js").View} View */
 /** @typedef {import("../src/daemon/live-feed.js").Tick} Tick */
+/** @typedef {import("../src/daemon/live-feed.js").PeerTick} PeerTick */
 /** @typedef {{ at: number, sent: number, received: number, sentRate: number, receivedRate: number, heardAt: number | null }} Traffic */
+/** @typedef {{ kind: "good" | "bad" | "unclear", text: string }} Reachability */
+
+/** What the probes say, in the words of `hopsack status`. @type {Record<NonNullable<PeerTick["reach"]>["state"], Reachability>} */
+const REACH = {
+  reachable: { kind: "good", text: "reachable" },
+  lost: { kind: "bad", text: "answers no longer" },
+  "one-way": { kind: "bad", text: "heard, but does not answer" },
+  silent: { kind: "unclear", text: "does not answer probes" },
+  unknown: { kind: "unclear", text: "not known yet" },
+};
 
 /** What a sparkline shows. */
 const HISTORY_TICKS = 60;
@@ -21,6 +32,8 @@ let view = null;
 let last = null;
 /** @type {Map<string, Traffic>} by the peer's address */
 let traffic = new Map();
+/** @type {Map<string, PeerTick["reach"]>} by the peer's address */
+let reaches = new Map();
 /** @type {HTMLTableRowElement[]} */
 let rows = [];
 /** @type {Record<"sent" | "received" | "lost", number[]>} */
@@ -74,13 +87,10 @@ function setTile(tile, figure, detail) {
 
 /** @param {View} news */
 function showView(news) {
-  const known = traffic;
+  const addresses = new Set(news.peers.map(({ publicIp }) => publicIp));
   view = news;
-  traffic = new Map();
-  for (const { publicIp, isCounted } of news.peers) {
-    const before = known.get(publicIp);
-    if (isCounted && before !== undefined) traffic.set(publicIp, before);
-  }
+  traffic = new Map([...traffic].filter(([publicIp]) => addresses.has(publicIp)));
+  reaches = new Map();
   document.title = `${news.node} – Hopsack`;
   say("#node", news.node);
   say(
@@ -134,7 +144,7 @@ function showTick(tick) {
     const [now, before] = [tick[direction], last?.[direction]];
     const bytes = rate(now?.bytes, before?.bytes);
     if (last !== null) push(direction, bytes);
-    if (now === null) setTile(direction, "–", "the kernel carries the packets");
+    if (now === null) setTile(direction, "–", "nobody counts in this mode");
     else setTile(direction, bitRate(bytes), packetRate(rate(now.packets, before?.packets)));
   }
   /** @param {Tick | null} of */
@@ -150,9 +160,12 @@ function showTick(tick) {
 
 /** @param {Tick} tick */
 function notePeers(tick) {
-  for (const [peer, sent, received] of tick.peers) {
+  for (const { peer, bytes, reach } of tick.peers) {
     const publicIp = view?.peers[peer]?.publicIp;
     if (publicIp === undefined) continue;
+    reaches.set(publicIp, reach);
+    if (bytes === null) continue;
+    const { sent, received } = bytes;
     const before = traffic.get(publicIp);
     const isNew = before === undefined || sent < before.sent || received < before.received;
     const seconds = isNew ? 0 : (tick.at - Math.max(before.at, last?.at ?? 0)) / 1000;
@@ -215,42 +228,50 @@ function showLosses(tick) {
 }
 
 /**
- * Whether a peer can be reached, as far as it is known: its packets arrive. A probe between daemons has its place here.
+ * What the probes say; where there are none, whether packets of the peer arrive.
+ * @param {PeerTick["reach"]} reach
  * @param {Traffic | undefined} of
  * @param {number} at
- * @returns {{ isTalking: boolean, text: string }}
+ * @returns {Reachability}
  */
-function reachability(of, at) {
-  if (of === undefined) return { isTalking: false, text: "not counted" };
-  if (of.heardAt === null) return { isTalking: false, text: "nothing yet" };
+function reachability(reach, of, at) {
+  if (reach !== null) {
+    const { kind, text } = REACH[reach.state];
+    const { roundTripMilliseconds: roundTrip, lastHeardAt, loss } = reach;
+    const heard = lastHeardAt === null ? null : `heard ${duration((at - Date.parse(lastHeardAt)) / 1000)} ago`;
+    const details = [
+      kind === "good" && roundTrip !== null ? `${roundTrip.toFixed(roundTrip < 10 ? 2 : 0)} ms` : null,
+      kind === "good" && loss !== null && loss > 0 ? `${Math.round(100 * loss)} % lost` : null,
+      kind === "bad" ? heard : null,
+    ];
+    return { kind, text: [text, ...details.filter((detail) => detail !== null)].join(", ") };
+  }
+  if (of === undefined) return { kind: "unclear", text: "not probed" };
+  if (of.heardAt === null) return { kind: "unclear", text: "not heard yet" };
   const ms = at - of.heardAt;
-  return { isTalking: ms <= TALKING_MS, text: ms < 1500 ? "now" : `${duration(ms / 1000)} ago` };
+  if (ms > TALKING_MS) return { kind: "unclear", text: `heard ${duration(ms / 1000)} ago` };
+  return { kind: "good", text: "heard" };
 }
 
 /** @param {Tick} tick */
 function showPeers(tick) {
   if (view === null) return;
-  let talking = 0;
+  const kinds = { good: 0, bad: 0, unclear: 0 };
   const drawn = view.peers.map(({ node, publicIp, subnet }, i) => {
     const of = traffic.get(publicIp);
-    const { isTalking, text } = reachability(of, tick.at);
-    if (isTalking) talking++;
+    const { kind, text } = reachability(reaches.get(publicIp) ?? null, of, tick.at);
+    kinds[kind]++;
     const texts = of === undefined ? ["–", "–", text] : [bitRate(of.sentRate), bitRate(of.receivedRate), text];
     texts.forEach((one, column) => {
       const cell = rows[i]?.cells[column + 3];
       if (cell !== undefined && cell.textContent !== one) cell.textContent = one;
     });
-    rows[i]?.cells[5]?.classList.toggle("heard-now", isTalking);
-    return {
-      name: node ?? publicIp,
-      detail: subnet,
-      sent: of?.sentRate ?? 0,
-      received: of?.receivedRate ?? 0,
-      isTalking,
-    };
+    const last = rows[i]?.cells[5];
+    if (last !== undefined) last.className = kind;
+    return { name: node ?? publicIp, detail: subnet, sent: of?.sentRate ?? 0, received: of?.receivedRate ?? 0, kind };
   });
-  const isCounted = view.peers.some(({ isCounted }) => isCounted);
-  setTile("peers", counted(view.peers.length), isCounted ? `${talking} heard lately` : "not counted one by one");
+  const troubled = kinds.bad > 0 ? `, ${counted(kinds.bad)} not any more` : "";
+  setTile("peers", counted(view.peers.length), `${counted(kinds.good)} reached${troubled}`);
   drawMap(map, { name: view.node, detail: view.lease?.subnet ?? "no subnet yet" }, drawn);
 }
 

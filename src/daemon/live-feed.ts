@@ -8,8 +8,16 @@ import { type StatusReport, statusReport } from "./status.js";
 export const LISTENERS_LIMIT = 32;
 const TICK_MS = 1000;
 
-/** Bytes sent to and received from a peer, by its place in View.peers. */
-export type PeerTick = readonly [peer: number, sent: number, received: number];
+type PeerReport = StatusReport["peers"][number];
+
+/** What changes about a peer. */
+export interface PeerTick {
+  /** Its place in View.peers. */
+  readonly peer: number;
+  /** null: not counted, in a mode that the kernel carries or beyond --metrics-per-peer. */
+  readonly bytes: { readonly sent: number; readonly received: number } | null;
+  readonly reach: PeerReport["reach"];
+}
 
 /** What seldom changes; told first, and again when it has changed. */
 export interface View {
@@ -20,15 +28,13 @@ export interface View {
   readonly store: string;
   readonly lease: StatusReport["lease"];
   readonly underlay: StatusReport["underlay"];
-  readonly device: StatusReport["device"];
-  readonly peers: readonly {
-    readonly node: string | null;
-    readonly subnet: string;
-    readonly subnetV6: string | null;
-    readonly publicIp: string;
-    /** Whether its bytes are counted: not in a mode that the kernel carries, nor beyond --metrics-per-peer. */
-    readonly isCounted: boolean;
-  }[];
+  readonly device: { readonly name: string; readonly mtuBytes: number } | null;
+  readonly peers: readonly Pick<PeerReport, "node" | "subnet" | "subnetV6" | "publicIp">[];
+}
+
+interface Volume {
+  readonly packets: number;
+  readonly bytes: number;
 }
 
 export interface Tick {
@@ -38,11 +44,12 @@ export interface Tick {
   readonly uptimeSeconds: number;
   readonly warnings: readonly string[];
   readonly isStoreConnected: boolean;
-  readonly sent: { readonly packets: number; readonly bytes: number } | null;
-  readonly received: { readonly packets: number; readonly bytes: number } | null;
+  /** null: nobody counts, as in host-gw. */
+  readonly sent: Volume | null;
+  readonly received: Volume | null;
   /** Reasons that have lost a packet. */
   readonly drops: StatusReport["drops"];
-  /** The peers whose bytes have changed since the tick before; all of them in the first tick after a view. */
+  /** The peers of which something has changed since the tick before; all of them in the first tick after a view. */
   readonly peers: readonly PeerTick[];
 }
 
@@ -52,8 +59,8 @@ export class LiveFeed {
   #timer: NodeJS.Timeout | null = null;
   /** The text of the view that all listeners have. */
   #view = "";
-  /** What all listeners know of each peer. */
-  #told: (PeerTick | undefined)[] = [];
+  /** The text of what all listeners know of each peer. */
+  #told: readonly string[] = [];
 
   constructor(state: DaemonState) {
     this.#state = state;
@@ -65,8 +72,8 @@ export class LiveFeed {
     response.writeHead(200, { "content-type": "text/event-stream", "cache-control": "no-store" });
     response.on("close", () => this.#remove(response));
     const report = statusReport(this.#state, Date.now());
-    const peers = this.#peerTicks();
-    const view = event("view", viewOf(report, peers));
+    const peers = this.#peerTicks(report);
+    const view = event("view", viewOf(report));
     if (this.#listeners.size === 0) this.#note(view, peers);
     response.write(`${view}${event("tick", tickOf(report, peers))}`);
     this.#listeners.add(response);
@@ -83,10 +90,11 @@ export class LiveFeed {
 
   #tell(): void {
     const report = statusReport(this.#state, Date.now());
-    const peers = this.#peerTicks();
-    const view = event("view", viewOf(report, peers));
+    const peers = this.#peerTicks(report);
+    const view = event("view", viewOf(report));
     const isNewView = view !== this.#view;
-    const news = isNewView ? peers : peers.filter((tick) => !isSame(tick, this.#told[tick[0]]));
+    const told = isNewView ? [] : this.#told;
+    const news = peers.filter((tick, i) => JSON.stringify(tick) !== told[i]);
     this.#note(view, peers);
     const text = `${isNewView ? view : ""}${event("tick", tickOf(report, news))}`;
     for (const listener of this.#listeners) listener.write(text); // who takes nothing runs into the server's time limit
@@ -94,50 +102,46 @@ export class LiveFeed {
 
   #note(view: string, peers: readonly PeerTick[]): void {
     this.#view = view;
-    this.#told = [];
-    for (const tick of peers) this.#told[tick[0]] = tick;
+    this.#told = peers.map((tick) => JSON.stringify(tick));
   }
 
-  /** Those of the peers that are counted. */
-  #peerTicks(): PeerTick[] {
-    const { peers, readPeerBytes } = this.#state;
-    const counted = readPeerBytes?.().peers;
-    if (counted === undefined) return [];
-    return peers.flatMap(({ attrs }, peer) => {
-      const bytes = counted.get(attrs.publicIp);
-      return bytes === undefined ? [] : [[peer, bytes.sent, bytes.received] as const];
-    });
+  #peerTicks({ peers }: StatusReport): PeerTick[] {
+    const counted = this.#state.readPeerBytes?.().peers;
+    return peers.map(({ publicIp, reach }, peer) => ({ peer, bytes: counted?.get(publicIp) ?? null, reach }));
   }
 }
 
-function viewOf(report: StatusReport, ticks: readonly PeerTick[]): View {
+function viewOf(report: StatusReport): View {
   const { node, version, network, backend, store, lease, underlay, device } = report;
-  const counted = new Set(ticks.map(([peer]) => peer));
-  const peers = report.peers.map(({ node, subnet, subnetV6, publicIp }, peer) => {
-    return { node, subnet, subnetV6, publicIp, isCounted: counted.has(peer) };
-  });
-  return { node, version, network, backend, store: store.spec, lease, underlay, device, peers };
+  return {
+    ...{ node, version, network, backend, store: store.spec, lease, underlay },
+    device: device === null ? null : { name: device.name, mtuBytes: device.mtuBytes },
+    peers: report.peers.map(({ node, subnet, subnetV6, publicIp }) => ({ node, subnet, subnetV6, publicIp })),
+  };
 }
 
 function tickOf(report: StatusReport, peers: readonly PeerTick[]): Tick {
-  const { state, uptimeSeconds, warnings, store, traffic } = report;
-  const totals = (direction: { packets: number; bytes: number } | undefined) =>
-    direction === undefined ? null : { packets: direction.packets, bytes: direction.bytes };
+  const { state, uptimeSeconds, warnings, store, drops } = report;
   return {
-    at: Date.now(),
-    state,
-    uptimeSeconds,
-    warnings,
-    isStoreConnected: store.connected,
-    sent: totals(traffic?.sent),
-    received: totals(traffic?.received),
-    drops: report.drops.filter(({ packets }) => packets > 0),
+    ...{ at: Date.now(), state, uptimeSeconds, warnings, isStoreConnected: store.connected },
+    ...volumesOf(report),
+    drops: drops.filter(({ packets }) => packets > 0),
     peers,
   };
 }
 
-function isSame(a: PeerTick, b: PeerTick | undefined): boolean {
-  return b !== undefined && a[1] === b[1] && a[2] === b[2];
+/** What the pump counts, else what the kernel counts on its device. */
+function volumesOf({ traffic, device }: StatusReport): Pick<Tick, "sent" | "received"> {
+  if (traffic !== null) {
+    const volume = ({ packets, bytes }: Volume): Volume => ({ packets, bytes });
+    return { sent: volume(traffic.sent), received: volume(traffic.received) };
+  }
+  const volume = device?.volume ?? null;
+  if (volume === null) return { sent: null, received: null };
+  return {
+    sent: { packets: volume.sentPackets, bytes: volume.sentBytes },
+    received: { packets: volume.receivedPackets, bytes: volume.receivedBytes },
+  };
 }
 
 function event(name: string, value: View | Tick): string {

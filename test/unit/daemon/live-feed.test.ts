@@ -1,9 +1,9 @@
 import { type ClientRequest, request } from "node:http";
 import { createConnection } from "node:net";
 import t, { type Test } from "tap";
-import { LISTENERS_LIMIT, type PeerTick, type Tick, type View } from "../../../src/daemon/live-feed.js";
+import { LISTENERS_LIMIT, type Tick, type View } from "../../../src/daemon/live-feed.js";
 import { type MetricsServer, serveMetrics } from "../../../src/daemon/metrics-server.js";
-import type { DaemonState } from "../../../src/daemon/state.js";
+import type { DaemonState, LinkVolume } from "../../../src/daemon/state.js";
 import { lease, readyState } from "../../support/daemon-fixtures.js";
 import { until } from "../../support/netns.js";
 
@@ -68,8 +68,8 @@ t.test("who listens hears a view and all figures at once, and then each second w
       backend: "udp",
       lease: { subnet: "10.244.1.0/24" },
       peers: [
-        { node: "host-b", subnet: "10.244.2.0/24", publicIp: "192.168.50.11", isCounted: true },
-        { node: null, subnet: "10.244.30.0/24", publicIp: "192.168.50.12", isCounted: false },
+        { node: "host-b", subnet: "10.244.2.0/24", publicIp: "192.168.50.11" },
+        { node: null, subnet: "10.244.30.0/24", publicIp: "192.168.50.12" },
       ],
     },
   ]);
@@ -81,29 +81,50 @@ t.test("who listens hears a view and all figures at once, and then each second w
       { reason: "no_route", packets: 3 },
       { reason: "tun_ring_full", packets: 17 },
     ],
-    peers: [[0, 1000, 7]],
+    peers: [
+      { peer: 0, bytes: { sent: 1000, received: 7 }, reach: null },
+      { peer: 1, bytes: null, reach: null },
+    ],
   });
   await until("nothing has changed", () => listener.ticks.length === 2);
   t.same(listener.ticks[1]?.peers, []);
   sent = 2000;
   await until("something has changed", () => listener.ticks.length === 3);
-  t.same(listener.ticks[2]?.peers, [[0, 2000, 7]]);
+  t.same(listener.ticks[2]?.peers, [{ peer: 0, bytes: { sent: 2000, received: 7 }, reach: null }]);
   t.equal(listener.views.length, 1, "the view is as it was");
 
   state.peers = [...state.peers, lease("10.244.4.0/24", "192.168.50.13", "host-d")];
   await until("a new view", () => listener.ticks.length === 4);
   t.equal(listener.views.at(-1)?.peers.length, 3);
-  t.same(listener.ticks[3]?.peers, [[0, 2000, 7] satisfies PeerTick], "all figures again");
+  t.match(
+    listener.ticks[3]?.peers,
+    [{ peer: 0, bytes: { sent: 2000 } }, { peer: 1 }, { peer: 2 }],
+    "all figures again",
+  );
+
+  const reach = { state: "reachable", lastHeardAt: Date.now(), roundTripMilliseconds: 0.4, loss: 0.1 } as const;
+  state.readReach = ({ attrs }) => (attrs.node === "host-d" ? reach : null);
+  await until("a probe was answered", () => listener.ticks.length === 5);
+  t.match(listener.ticks[4]?.peers, [
+    { peer: 2, reach: { state: "reachable", roundTripMilliseconds: 0.4, loss: 0.1 } },
+  ]);
+  t.equal(listener.ticks[4]?.peers.length, 1);
 });
 
-t.test("a daemon without a pump has a page too", async (t) => {
+t.test("a daemon without a pump has a page too, with what the kernel counts on its device", async (t) => {
   const state = readyState();
-  Object.assign(state, { readCounters: null, readPeerBytes: null, lease: null, device: null });
+  Object.assign(state, { readCounters: null, readPeerBytes: null, lease: null });
+  let volume: LinkVolume | null = null;
+  state.readDeviceVolume = () => volume;
   const { port } = await serving(t, state);
   const listener = new Listener(t, port);
   await until("figures", () => listener.ticks.length === 1);
-  t.match(listener.ticks[0], { sent: null, received: null, drops: [], peers: [] });
-  t.match(listener.views[0], { lease: null, peers: [{ isCounted: false }, { isCounted: false }] });
+  t.match(listener.views[0], { lease: null });
+  t.match(listener.ticks[0], { sent: null, received: null, drops: [], peers: [{ bytes: null }, { bytes: null }] });
+  volume = { sentPackets: 3, sentBytes: 300, receivedPackets: 4, receivedBytes: 400 };
+  await until("new figures", () => listener.ticks.length === 2);
+  t.match(listener.ticks[1], { sent: { packets: 3, bytes: 300 }, received: { packets: 4, bytes: 400 } });
+  t.equal(listener.views.length, 1, "figures of the device make no new view");
 });
 
 t.test("one look a second serves all who listen, and nobody listening costs nothing", async (t) => {

@@ -2,6 +2,7 @@
 import type { Browser, Page } from "playwright-core";
 import t, { type Test } from "tap";
 import { serveMetrics } from "../../../src/daemon/metrics-server.js";
+import type { Reach } from "../../../src/daemon/reach.js";
 import type { DaemonState } from "../../../src/daemon/state.js";
 import { browserFault, contrastOf, openBrowser } from "../../support/browser.js";
 import { lease, readyState } from "../../support/daemon-fixtures.js";
@@ -11,7 +12,7 @@ const SCREENS = [
   { colorScheme: "dark", width: 390 },
   { colorScheme: "light", width: 360 },
 ] as const;
-const TEXTS = [".muted", ".figure", "td", "#map text", ".pill", ".heard-now", "#losses dd"];
+const TEXTS = [".muted", ".figure", "td", "#map text", ".pill", "td.good", "#losses dd"];
 const MEGABYTE = 1e6;
 /** Texts of the map that cover each other, or stand outside it. */
 const TROUBLED_NAMES = `(() => {
@@ -81,7 +82,7 @@ t.test("the status page in Chromium", { skip: browserFault }, async (t) => {
         const state = busyState(6);
         state.warnings.set("store", "the store <b>does not answer</b>");
         const tab = await open(t, browser, await serving(t, state), screen);
-        await tab.locator("tbody tr").first().getByText("now").waitFor();
+        await tab.locator("tbody tr").first().getByText("heard", { exact: true }).waitFor();
         await tab
           .locator("tbody tr")
           .first()
@@ -92,7 +93,7 @@ t.test("the status page in Chromium", { skip: browserFault }, async (t) => {
           .locator("#tile-sent")
           .getByText(/^[78]\.[0-9]+ Mbit\/s$/)
           .waitFor();
-        await tab.locator("#tile-peers").getByText("1 heard lately").waitFor();
+        await tab.locator("#tile-peers").getByText("1 reached").waitFor();
         t.equal(await tab.locator("#tile-peers .figure").textContent(), "6");
         t.equal(await tab.locator("tbody tr").count(), 6);
         t.equal(await tab.locator("#losses dt").first().textContent(), "tun ring full17");
@@ -122,6 +123,26 @@ t.test("the status page in Chromium", { skip: browserFault }, async (t) => {
     t.equal(await tab.locator("#tile-lease .figure").textContent(), "none");
   });
 
+  t.test("what the probes say stands at each peer, in words and in the picture", async (t) => {
+    const state = busyState(3);
+    const answered = { lastHeardAt: Date.now(), roundTripMilliseconds: 0.42, loss: 0.1 };
+    const reaches: readonly Reach[] = [
+      { ...answered, state: "reachable" },
+      { ...answered, state: "lost", lastHeardAt: Date.now() - 180_000 },
+      { state: "silent", lastHeardAt: null, roundTripMilliseconds: null, loss: 1 },
+    ];
+    state.readReach = (peer) => reaches[state.peers.indexOf(peer)] ?? null;
+    const tab = await open(t, browser, await serving(t, state), desk);
+    const cell = (row: number, text: string) => tab.locator("tbody tr").nth(row).getByText(text, { exact: true });
+    await cell(0, "reachable, 0.42 ms, 10 % lost").waitFor();
+    await cell(1, "answers no longer, heard 3 min ago").waitFor();
+    await cell(2, "does not answer probes").waitFor();
+    await tab.locator("#tile-peers").getByText("1 reached, 1 not any more").waitFor();
+    t.equal(await tab.locator("circle.good").count(), 1);
+    t.equal(await tab.locator("circle.bad").count(), 1);
+    t.ok(await tab.locator("#warnings").getByText("no longer answers probes").isVisible());
+  });
+
   t.test("a thousand peers: each has its place in the picture and its row, and one is found by its name", async (t) => {
     const tab = await open(t, browser, await serving(t, busyState(1000)), desk);
     await tab.locator("circle").nth(999).waitFor();
@@ -131,15 +152,15 @@ t.test("the status page in Chromium", { skip: browserFault }, async (t) => {
     t.equal(await tab.evaluate("document.documentElement.scrollWidth"), desk.width);
   });
 
-  t.test("a mode that the kernel carries says so, and a daemon that ends is noticed", async (t) => {
+  t.test("a mode without counters says so, and a daemon that ends is noticed", async (t) => {
     const state = readyState();
     Object.assign(state, { readCounters: null, readPeerBytes: null });
     const server = await serveMetrics(state, "127.0.0.1", 0);
     const tab = await browser.newPage();
     t.teardown(() => tab.close());
     await tab.goto(`http://127.0.0.1:${server.port}/`);
-    await tab.locator("#tile-sent").getByText("the kernel carries the packets").waitFor();
-    t.equal(await tab.locator("tbody tr").first().locator("td").last().textContent(), "not counted");
+    await tab.locator("#tile-sent").getByText("nobody counts in this mode").waitFor();
+    t.equal(await tab.locator("tbody tr").first().locator("td").last().textContent(), "not probed");
     await server.close();
     await tab.locator("#state").getByText("not connected").waitFor();
   });
