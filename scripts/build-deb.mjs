@@ -1,4 +1,4 @@
-// Builds the Debian package out of what is built in this checkout: `node scripts/build-deb.mjs FOLDER` prints its path. Called by
+// Builds the Debian package out of what is built in this checkout: `node scripts/build-deb.mjs [FOLDER]` prints its path. Called by
 // scripts/deb. Self-contained: it carries the Node.js that runs this script, so the very runtime that the tests ran with.
 import { execFileSync } from "node:child_process";
 import * as fs from "node:fs";
@@ -8,7 +8,7 @@ import { gzipSync } from "node:zlib";
 
 const ROOT = join(dirname(fileURLToPath(import.meta.url)), "..");
 process.chdir(ROOT);
-const { name, version, dependencies } = JSON.parse(fs.readFileSync("package.json", "utf8"));
+const { name, version, bin, dependencies } = JSON.parse(fs.readFileSync("package.json", "utf8"));
 const MAINTAINER = process.env.DEBEMAIL
   ? `${process.env.DEBFULLNAME ?? "Hopsack"} <${process.env.DEBEMAIL}>`
   : "Hopsack maintainers <maintainers@hopsack.example>";
@@ -18,13 +18,16 @@ const BUILD_ONLY = ["cmake-js", "node-addon-api"];
 const USUAL_LIBRARIES = /^(linux-vdso|lib(dl|stdc\+\+|m|gcc_s|pthread|c|atomic)|ld-linux.*|\/lib.*\/ld-linux.*)\.so/;
 /** Of an npm package, what no program runs; modules within it are listed by themselves where they are needed. */
 const SUPERFLUOUS = /^(node_modules|tests?|docs?|benchmarks?|examples?|.*\.html)$/;
-const ENTRIES = { "/usr/bin/hopsack": "main.js", "/usr/sbin/hopsackd": "hopsackd.js" };
 const HOME = "/usr/lib/hopsack";
+/** Path of a command → what it runs. */
+const COMMANDS = Object.fromEntries(
+  Object.entries(bin).map(([command, entry]) => [`/usr/${command === "hopsackd" ? "sbin" : "bin"}/${command}`, entry]),
+);
 const NODE = `${HOME}/bin/node`;
 const ADDON = `${HOME}/build/Release/hopsack.node`;
 
-const folder = process.argv[2];
-if (folder === undefined) fail("usage: node scripts/build-deb.mjs FOLDER");
+const folder = process.argv[2] ?? "build";
+const architecture = run("dpkg", "--print-architecture").trim();
 const stage = fs.mkdtempSync(join(fs.realpathSync(folder), "deb-"));
 const tree = join(stage, "tree");
 try {
@@ -35,10 +38,12 @@ try {
   putDocuments(modules);
   setModes();
   putControl();
-  const architecture = run("dpkg", "--print-architecture").trim();
   const deb = join(folder, `${name}_${version}_${architecture}.deb`);
   run("dpkg-deb", "--root-owner-group", "-Zxz", "-z1", "--build", tree, deb);
   console.log(deb);
+} catch (error) {
+  console.error(`${basename(process.argv[1])}: ${error.message}`);
+  process.exitCode = 1;
 } finally {
   fs.rmSync(stage, { recursive: true });
 }
@@ -51,9 +56,9 @@ function putProgram(modules) {
     const isSuperfluous = (source) => dirname(source) === path && SUPERFLUOUS.test(basename(source));
     copy(path, `${HOME}/${path}`, (source) => !isSuperfluous(source) && !basename(source).startsWith("."));
   }
-  for (const [command, entry] of Object.entries(ENTRIES)) {
-    put(command, `#!/bin/sh\nexec ${NODE} ${HOME}/dist/cli/${entry} "$@"\n`);
-    const path = at(`${HOME}/dist/cli/${entry}`);
+  for (const [command, entry] of Object.entries(COMMANDS)) {
+    put(command, `#!/bin/sh\nexec ${NODE} ${HOME}/${entry} "$@"\n`);
+    const path = at(`${HOME}/${entry}`);
     fs.writeFileSync(path, fs.readFileSync(path, "utf8").replace(/^#!.*\n/, "")); // it is no command any more
   }
 }
@@ -90,6 +95,7 @@ function putDocuments(modules) {
   put(`${documents}/changelog.gz`, gzipSync(entry, { level: 9 }));
   put(`${documents}/CHANGELOG.md.gz`, gzipSync(fs.readFileSync("CHANGELOG.md"), { level: 9 }));
   put(`${documents}/copyright`, copyright(modules));
+  copy("monitoring", `${documents}/monitoring`);
   copy("packaging/deb/lintian-overrides", "/usr/share/lintian/overrides/hopsack");
 }
 
@@ -146,7 +152,7 @@ function putControl() {
 function control(kilobytes, depends) {
   return `Package: ${name}
 Version: ${version}
-Architecture: ${run("dpkg", "--print-architecture").trim()}
+Architecture: ${architecture}
 Maintainer: ${MAINTAINER}
 Installed-Size: ${kilobytes}
 Depends: ${depends}
@@ -210,7 +216,7 @@ function setModes() {
 }
 
 function isProgram(path) {
-  return [NODE, ...Object.keys(ENTRIES)].some((program) => path === at(program));
+  return [NODE, ...Object.keys(COMMANDS)].some((program) => path === at(program));
 }
 
 function at(path) {
@@ -245,6 +251,5 @@ function run(command, ...words) {
 }
 
 function fail(sentence) {
-  console.error(`${basename(process.argv[1])}: ${sentence}`);
-  process.exit(1);
+  throw new Error(sentence);
 }

@@ -43,7 +43,7 @@ withDaemons(t, import.meta.url, async () => {
     "Prometheus takes what daemons tell, and no query of dashboard and alerts asks for what is not there",
     async (t) => {
       const place = new Place(t);
-      await place.startAll(t, [a, b], () => ["--metrics-address", "9285"]);
+      await place.startAll(t, [a, b], () => ["--metrics-address", "9285", "--probe-peers=false"]);
       startPrometheus(t, place, p);
       await until("both are scraped", () => ask(p, 'up{job="hopsack"} == 1').length === 2, PROMETHEUS_LIMIT_MS);
       run("ip netns exec a ping -q -c 3 -i 0.01 -I 10.244.1.0 10.244.2.0");
