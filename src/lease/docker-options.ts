@@ -42,10 +42,11 @@ export function mergeDockerConfig(before: string | null, words: Words, path: str
     const problem = `${path} has "bridge": ${JSON.stringify(config.bridge)}, and Docker takes no bip beside it`;
     throw new HopsackError("BAD_CONFIG", `${problem}; remove bridge, or give that bridge the lease by hand`);
   }
+  const masquerades = dockerMasquerades(words);
   const ours = {
     bip: words.get("FLANNEL_SUBNET"),
     mtu: Number(words.get("FLANNEL_MTU")),
-    "ip-masq": dockerMasquerades(words),
+    ...(masquerades !== undefined && { "ip-masq": masquerades }),
   };
   return `${JSON.stringify({ ...config, ...ours }, null, 2)}\n`;
 }

@@ -43,6 +43,12 @@ t.test("daemon.json keeps its other keys in their order", async (t) => {
   t.strictSame(JSON.parse(mergeDockerConfig(null, WORDS, "f")), { bip: "10.1.74.1/24", mtu: 1472, "ip-masq": true });
 });
 
+t.test("a lease that says nothing of masquerading leaves that key alone", async (t) => {
+  const silent = subnetEnvWords(LEASE.replace("FLANNEL_IPMASQ=false\n", ""));
+  t.match(JSON.parse(mergeDockerConfig('{"ip-masq": true}', silent, "f")), { "ip-masq": true, mtu: 1472 });
+  t.notMatch(formatDockerOpts(silent, BOTH), "ip-masq");
+});
+
 t.test("a daemon.json that cannot be read, or contradicts, is left alone and said", async (t) => {
   for (const text of ["{", "[]", '"x"']) {
     t.throws(
