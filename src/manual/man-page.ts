@@ -75,7 +75,7 @@ function commandBody(command: ManualCommand): string[] {
     ...(command.arguments.length === 0 ? [] : section("ARGUMENTS", entries(command.arguments))),
     ...optionSections(command),
     ...(command.commands.length === 0 ? [] : section("COMMANDS", command.commands.flatMap(subsection))),
-    ...(command.closing === "" ? [] : section("ENVIRONMENT", prose(command.closing))),
+    ...(command.closing === "" ? [] : section("NOTES", prose(command.closing))),
   ];
 }
 
