@@ -1,8 +1,9 @@
 // The peers on the screens of `hopsack status` and `hopsack top`: those with trouble first, and what the probes say of each. Pure.
+import { formatFigure } from "../bench/units.js";
 import type { StatusReport } from "../daemon/status.js";
 import { formatCount, formatDuration, type Paint, tableLines, withDimTitles } from "./output.js";
 
-type Peer = StatusReport["peers"][number];
+export type Peer = StatusReport["peers"][number];
 
 interface StateWords {
   /** null: not probed. */
@@ -21,14 +22,39 @@ const STATES: readonly StateWords[] = [
   { state: null, words: "not probed", colour: "dim" },
 ];
 
-/** @param limit how many are listed */
-export function peerLines({ peers }: StatusReport, paint: Paint, now: number, limit: number): string[] {
+const REACH_TITLES = ["state", "last heard", "RTT", "loss"];
+const FIGURES = ["sent", "received", "RTT", "loss"];
+
+/** Bits a second. */
+export interface PeerRate {
+  readonly sent: number;
+  readonly received: number;
+}
+
+/**
+ * @param limit how many are listed
+ * @param rates of the peers whose bytes are counted; with them, those that talk most come first among equals
+ */
+export function peerLines(
+  { peers }: StatusReport,
+  paint: Paint,
+  now: number,
+  limit: number,
+  rates: ReadonlyMap<Peer, PeerRate> = new Map(),
+): string[] {
   if (peers.length === 0) return ["no peers yet"];
-  const shown = worstFirst(peers).slice(0, limit);
+  const total = (peer: Peer): number => (rates.get(peer)?.sent ?? 0) + (rates.get(peer)?.received ?? 0);
+  const shown = worstFirst(peers.toSorted((a, b) => total(b) - total(a))).slice(0, limit);
   const isProbed = peers.some(({ reach }) => reach !== null);
-  const titles = ["subnet", "public IP", "node", "mode", ...(isProbed ? ["state", "last heard", "RTT", "loss"] : [])];
-  const columns = titles.map((title) => ({ title, isRightAligned: ["RTT", "loss"].includes(title) }));
-  const rows = shown.map((peer) => [...identity(peer), ...(isProbed ? reachCells(peer, paint, now) : [])]);
+  const groups = [
+    { titles: ["subnet", "public IP", "node", "mode"], cells: identity },
+    ...(rates.size > 0 ? [{ titles: ["sent", "received"], cells: (peer: Peer) => rateCells(rates.get(peer)) }] : []),
+    ...(isProbed ? [{ titles: REACH_TITLES, cells: (peer: Peer) => reachCells(peer, paint, now) }] : []),
+  ];
+  const columns = groups.flatMap(({ titles }) =>
+    titles.map((title) => ({ title, isRightAligned: FIGURES.includes(title) })),
+  );
+  const rows = shown.map((peer) => groups.flatMap(({ cells }) => cells(peer)));
   return [
     `${paint.bold(peers.length === 1 ? "1 peer" : `${formatCount(peers.length)} peers`)}${isProbed ? `: ${summary(peers)}` : ""}`,
     ...withDimTitles(tableLines(columns, rows), paint),
@@ -36,6 +62,10 @@ export function peerLines({ peers }: StatusReport, paint: Paint, now: number, li
       ? [paint.dim(`  and ${formatCount(peers.length - shown.length)} more; --all lists them`)]
       : []),
   ];
+}
+
+function rateCells(rate: PeerRate | undefined): string[] {
+  return rate === undefined ? ["-", "-"] : [formatFigure(rate.sent, "bit/s"), formatFigure(rate.received, "bit/s")];
 }
 
 function worstFirst(peers: readonly Peer[]): Peer[] {

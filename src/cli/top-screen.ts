@@ -2,7 +2,7 @@
 import { formatFigure } from "../bench/units.js";
 import type { StatusReport } from "../daemon/status.js";
 import { type Paint, tableLines, withDimTitles } from "./output.js";
-import { peerLines } from "./peer-lines.js";
+import { type Peer, type PeerRate, peerLines } from "./peer-lines.js";
 import { headline, joinSections, warningLines } from "./status-screen.js";
 
 export interface Sample {
@@ -29,17 +29,36 @@ export function renderTop(before: Sample | null, now: Sample, paint: Paint, peer
     [headline(report, paint)],
     warningLines(report, paint),
     rateLines(before, now, paint),
-    peerLines(report, paint, now.at, peersLimit),
+    peerLines(report, paint, now.at, peersLimit, peerRates(before, now)),
   ]);
+}
+
+/** Of the peers whose bytes both reports count. */
+function peerRates(before: Sample | null, now: Sample): Map<Peer, PeerRate> {
+  const rates = new Map<Peer, PeerRate>();
+  const seconds = secondsBetween(before, now);
+  if (before === null || seconds === null) return rates;
+  const earlier = new Map(before.report.peers.map(({ subnet, publicIp, bytes }) => [`${subnet} ${publicIp}`, bytes]));
+  for (const peer of now.report.peers) {
+    const was = earlier.get(`${peer.subnet} ${peer.publicIp}`);
+    if (!was || peer.bytes === null) continue;
+    const rate = (then: number, later: number): number => (8 * Math.max(0, later - then)) / seconds;
+    rates.set(peer, { sent: rate(was.sent, peer.bytes.sent), received: rate(was.received, peer.bytes.received) });
+  }
+  return rates;
+}
+
+/** null: there is nothing to compare with; a daemon that was started anew counts from zero again. */
+function secondsBetween(before: Sample | null, now: Sample): number | null {
+  if (before === null || before.report.pid !== now.report.pid || now.at <= before.at) return null;
+  return (now.at - before.at) / 1000;
 }
 
 function rateLines(before: Sample | null, now: Sample, paint: Paint): string[] {
   const [was, is] = [before === null ? null : volumesOf(before.report), volumesOf(now.report)];
   if (is === null) return [paint.dim(whyNoFigures(now.report))];
-  const seconds = before === null ? 0 : (now.at - before.at) / 1000;
-  // A daemon that was started anew counts from zero again.
-  if (before === null || was === null || seconds <= 0 || before.report.pid !== now.report.pid)
-    return [paint.dim("measuring …")];
+  const seconds = secondsBetween(before, now);
+  if (before === null || was === null || seconds === null) return [paint.dim("measuring …")];
   const columns = ["", "packets", "bits"].map((title, index) => ({ title, isRightAligned: index > 0 }));
   const row = (name: string, earlier: Volume, later: Volume) => [
     name,

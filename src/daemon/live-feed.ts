@@ -14,8 +14,7 @@ type PeerReport = StatusReport["peers"][number];
 export interface PeerTick {
   /** Its place in View.peers. */
   readonly peer: number;
-  /** null: not counted, in a mode that the kernel carries or beyond --metrics-per-peer. */
-  readonly bytes: { readonly sent: number; readonly received: number } | null;
+  readonly bytes: PeerReport["bytes"];
   readonly reach: PeerReport["reach"];
 }
 
@@ -72,7 +71,7 @@ export class LiveFeed {
     response.writeHead(200, { "content-type": "text/event-stream", "cache-control": "no-store" });
     response.on("close", () => this.#remove(response));
     const report = statusReport(this.#state, Date.now());
-    const peers = this.#peerTicks(report);
+    const peers = peerTicks(report);
     const view = event("view", viewOf(report));
     if (this.#listeners.size === 0) this.#note(view, peers);
     response.write(`${view}${event("tick", tickOf(report, peers))}`);
@@ -90,7 +89,7 @@ export class LiveFeed {
 
   #tell(): void {
     const report = statusReport(this.#state, Date.now());
-    const peers = this.#peerTicks(report);
+    const peers = peerTicks(report);
     const view = event("view", viewOf(report));
     const isNewView = view !== this.#view;
     const told = isNewView ? [] : this.#told;
@@ -104,11 +103,10 @@ export class LiveFeed {
     this.#view = view;
     this.#told = peers.map((tick) => JSON.stringify(tick));
   }
+}
 
-  #peerTicks({ peers }: StatusReport): PeerTick[] {
-    const counted = this.#state.readPeerBytes?.().peers;
-    return peers.map(({ publicIp, reach }, peer) => ({ peer, bytes: counted?.get(publicIp) ?? null, reach }));
-  }
+function peerTicks({ peers }: StatusReport): PeerTick[] {
+  return peers.map(({ bytes, reach }, peer) => ({ peer, bytes, reach }));
 }
 
 function viewOf(report: StatusReport): View {

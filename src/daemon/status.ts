@@ -1,6 +1,7 @@
 // The answer to GET /status, made from the daemon's state at the moment of asking. Its shape is public: people's scripts
 // read it, fields are only ever added.
 import type { OffloadSwitches } from "../addon.js";
+import type { PeerBytes } from "../dataplane/peer-slots.js";
 import type { PumpCounters } from "../dataplane/pump.js";
 import { describeLease, type Lease } from "../lease/lease.js";
 import { formatPrefix } from "../net/prefix.js";
@@ -63,6 +64,8 @@ interface PeerReport {
   readonly probeAddress: string | null;
   /** What the probes say; null: this peer is not probed. */
   readonly reach: ReachReport | null;
+  /** Of inner packets, since the peer came into the table; null: not counted, in a mode of the kernel or beyond --metrics-per-peer. */
+  readonly bytes: PeerBytes | null;
 }
 
 interface ReachReport {
@@ -137,7 +140,7 @@ export function statusReport(state: DaemonState, now: number): StatusReport {
           },
     device: state.device === null ? null : { ...state.device, volume: state.readDeviceVolume() },
     probes: probeReport(state),
-    peers: state.peers.map((peer) => peerReport(peer, state)),
+    peers: peerReports(state),
     traffic: counters === null ? null : trafficReport(counters),
     drops: dropReports(state, counters),
     offloads: counters?.offloads ?? null,
@@ -220,7 +223,12 @@ function probeReport({ readProbeAddress }: DaemonState): StatusReport["probes"] 
   return address === null ? null : { address, port: PROBE_PORT };
 }
 
-function peerReport(lease: Lease, { readReach, probeAddressOf }: DaemonState): PeerReport {
+function peerReports(state: DaemonState): PeerReport[] {
+  const counted = state.readPeerBytes?.().peers;
+  return state.peers.map((peer) => peerReport(peer, state, counted?.get(peer.attrs.publicIp) ?? null));
+}
+
+function peerReport(lease: Lease, { readReach, probeAddressOf }: DaemonState, bytes: PeerBytes | null): PeerReport {
   const reach = readReach(lease);
   return {
     subnet: formatPrefix(lease.subnet),
@@ -231,6 +239,7 @@ function peerReport(lease: Lease, { readReach, probeAddressOf }: DaemonState): P
     backendType: lease.attrs.backendType,
     probeAddress: probeAddressOf(lease),
     reach: reach === null ? null : reachReport(reach),
+    bytes,
   };
 }
 

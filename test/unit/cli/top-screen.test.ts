@@ -35,6 +35,20 @@ t.test("a daemon that was started anew is measured anew", async (t) => {
   t.match(top(report({ pid: 1 }), report({ pid: 2 })), "measuring …");
 });
 
+t.test("peers have rates where their bytes are counted, those that talk most first", async (t) => {
+  const [first, second] = report().peers;
+  if (first === undefined || second === undefined) throw new Error("two peers");
+  const peers = (received: number) => [
+    { ...first, bytes: null },
+    { ...second, bytes: { sent: 1000, received } },
+  ];
+  const lines = top(report({ peers: peers(0) }), report({ peers: peers(250_000) })).split("\n");
+  const [titles = "", busy = "", quiet = ""] = lines.slice(lines.findIndex((line) => line.includes("public IP")));
+  t.match(titles, / sent +received/);
+  t.match(busy, new RegExp(`^ *${second.subnet} .* 0 bit/s +1 Mbit/s`));
+  t.match(quiet, new RegExp(`^ *${first.subnet} .* - +-`));
+});
+
 t.test("what is dropped now is named; what was dropped before is not", async (t) => {
   const drops = (packets: number) => [
     { reason: "no_route", help: "no subnet", packets },

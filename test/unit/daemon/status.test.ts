@@ -33,7 +33,9 @@ t.test("the report says what the daemon holds, moves and loses", async (t) => {
     backendType: "udp",
     probeAddress: null,
     reach: null,
+    bytes: null,
   });
+  t.same(report.peers[0]?.bytes, { sent: 6_000_000, received: 110_000 });
   t.same(report.warnings, []);
 });
 

@@ -212,7 +212,7 @@ t.test("of nft's listing the checks read verdicts and destinations, single and p
 t.test("who does not answer through the tunnel is judged by what else is known of that host", async (t) => {
   const reach = { state: "silent", lastHeardAt: null, roundTripMilliseconds: null, loss: 1 } as const;
   const stranger = { subnet: "10.244.2.0/24", subnetV6: null, publicIp: "192.168.50.11", publicIpv6: null, node: null };
-  const peer: Peer = { ...stranger, backendType: "udp", probeAddress: "10.244.2.0", reach };
+  const peer: Peer = { ...stranger, backendType: "udp", probeAddress: "10.244.2.0", reach, bytes: null };
   const heard = { ...reach, state: "lost", lastHeardAt: "2030-01-01T00:00:00.000Z" } as const;
   const found = async (peer: Peer, hasPing: boolean, knocked: Knock = "silence") => {
     const answers = { ask: async () => false, ping: async () => hasPing, knock: async () => knocked };
