@@ -86,6 +86,24 @@ export interface NativePump {
   stop(): void;
 }
 
+/** What the kernel's shortcut carried; packets as the wire has them, the segments of a super-packet singly. */
+export interface AcceleratorCounts {
+  readonly tx_packets: number;
+  readonly tx_bytes: number;
+  readonly tx_super_packets: number;
+  readonly rx_packets: number;
+  readonly rx_bytes: number;
+  readonly rx_super_packets: number;
+}
+
+/** eBPF programs beside a pump (native/bpf/accelerator.bpf.c), in force from construction to close() or the process's end. */
+export interface NativeAccelerator {
+  /** The same bytes as NativePump.publish() gets. After an exception only close() may be called. */
+  publish(nextHops: Uint8Array, headers: Uint8Array, routes: Uint8Array): void;
+  counts(): AcceleratorCounts;
+  close(): void;
+}
+
 /** A NETLINK_ROUTE socket for requests; calls block for the microseconds the kernel needs. */
 export interface NativeNetlinkSocket {
   /**
@@ -110,6 +128,15 @@ export interface NativeNotifySocket {
 
 export interface NativeAddon {
   readonly Pump: new (options: NativePumpOptions) => NativePump;
+  /** `syscall` of its errors: BPF_MAP_CREATE, BPF_PROG_LOAD or BPF_LINK_CREATE. */
+  readonly Accelerator: new (options: {
+    readonly bindAddress: string;
+    readonly bindPort: number;
+    readonly underlayIfIndex: number;
+    readonly tunIfIndex: number;
+  }) => NativeAccelerator;
+  /** Whether a super-packet that leaves by the link arrives as one: a veth pair with its offloads on. */
+  readonly carriesSuperPackets: (linkName: string) => boolean;
   readonly NetlinkSocket: new () => NativeNetlinkSocket;
   /**
    * `groups`: RTNLGRP_* or NFNLGRP_* numbers of `protocol` (NETLINK_ROUTE by default). `onMessages` gets whole messages; an

@@ -155,6 +155,7 @@ export class Forwarding {
       underlay: this.#backendInput.underlay,
       overheadBytes,
       offloads: options.offloads,
+      engine: options.engine,
       naive: options.naive,
       checkInnerSource: options.checkInnerSource,
       answer: (datagram: Uint8Array) =>
@@ -165,8 +166,12 @@ export class Forwarding {
     service.keep(pump.descriptors());
     state.readDescriptors = () => pump.descriptors();
     state.readCounters = () => pump.counters();
+    state.readEngine = () => pump.engine;
     state.readTunRingFull = () => kernel.transmitDrops(pump.tunIfIndex);
-    log.info({ device: pump.tunName, port: socket.port }, "device_open");
+    log.info({ device: pump.tunName, port: socket.port, engine: pump.engine.name }, "device_open");
+    if (options.engine === "ebpf" && pump.engine.name !== "ebpf") {
+      log.warn({ reason: pump.engine.reason }, "engine_not_used");
+    }
   }
 
   /** null: there is nothing to go on with. */
@@ -274,6 +279,7 @@ export class Forwarding {
     this.#pumpRoutes = null;
     this.#parts.state.readDescriptors = null;
     this.#parts.state.readCounters = null;
+    this.#parts.state.readEngine = null;
     this.#parts.state.readTunRingFull = null;
     this.#parts.state.device = null;
   }

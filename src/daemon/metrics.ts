@@ -120,6 +120,20 @@ function addTraffic(state: DaemonState, counter: AddMetric): void {
     label,
     perDirection((d) => d.udpCalls),
   );
+  counter(
+    "hopsack_ebpf_packets_total",
+    "Of the inner packets carried, those that eBPF programs carried.",
+    label,
+    () => {
+      const counters = state.readCounters?.();
+      if (counters === undefined) return [];
+      const { sent, received } = trafficReport(counters).carriedByEbpf;
+      return [
+        { labels: { direction: "sent" }, value: sent },
+        { labels: { direction: "received" }, value: received },
+      ];
+    },
+  );
   counter("hopsack_icmp_sent_total", "ICMP errors sent back to senders in the overlay.", [], () =>
     word(state, "icmp_sent"),
   );

@@ -1,6 +1,7 @@
 // What the running daemon knows about itself. daemon.ts writes it; status.ts and metrics.ts only read it.
 import type { HandedOver } from "../addon.js";
 import type { Underlay } from "../backend/backend.js";
+import type { EngineReport } from "../dataplane/accelerator.js";
 import type { PumpCounters } from "../dataplane/pump.js";
 import type { Lease, TimedLease } from "../lease/lease.js";
 
@@ -39,6 +40,8 @@ export interface DaemonState {
   peers: readonly Lease[];
   /** null: no pump runs. */
   readCounters: (() => PumpCounters) | null;
+  /** Who carries the packets beside it; null: no pump runs. */
+  readEngine: (() => EngineReport) | null;
   /** Device and socket of the pump; null: no pump runs. */
   readDescriptors: (() => HandedOver) | null;
   /** Packets the kernel dropped because the TUN's queue was full. */
@@ -62,6 +65,7 @@ export function initialState(fixed: Pick<DaemonState, "version" | "node" | "star
     device: null,
     peers: [],
     readCounters: null,
+    readEngine: null,
     readDescriptors: null,
     readTunRingFull: null,
     readHostWarnings: () => [],

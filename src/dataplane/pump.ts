@@ -4,6 +4,7 @@ import { type HandedOver, loadAddon, type NativeAddon, type NativePump, type Off
 import type { TunnelSocket, Underlay } from "../backend/backend.js";
 import { errnoOf, HopsackError, messageOf } from "../errors.js";
 import type { PumpRoute } from "../plan/plan.js";
+import { Accelerator, type CarriedByKernel, type Engine, type EngineReport } from "./accelerator.js";
 import { encodeFib } from "./fib-records.js";
 
 export interface PumpOptions {
@@ -14,6 +15,7 @@ export interface PumpOptions {
   readonly offloads: OffloadSwitches;
   /** flannel's loop instead of the batched one. */
   readonly naive: boolean;
+  readonly engine: Engine;
   readonly checkInnerSource: boolean;
   /** What goes back to a host whose datagram is one of `socket.questions`; null: nothing. */
   readonly answer: (datagram: Uint8Array) => Uint8Array | null;
@@ -22,6 +24,8 @@ export interface PumpOptions {
 }
 
 export interface PumpCounters {
+  /** What the kernel carried beside the pump, and is in no word. */
+  readonly accelerated: CarriedByKernel;
   /** Every word of the addon by its name; packets, bytes and calls since the pump was opened. */
   readonly words: Readonly<Record<string, number>>;
   readonly drops: readonly { readonly name: string; readonly help: string; readonly packets: number }[];
@@ -33,11 +37,13 @@ export class Pump {
   readonly #native: NativePump;
   readonly #addon: NativeAddon;
   readonly #words: BigUint64Array;
+  readonly #accelerator: Accelerator;
 
-  private constructor(addon: NativeAddon, native: NativePump, words: BigUint64Array) {
+  private constructor(addon: NativeAddon, native: NativePump, words: BigUint64Array, accelerator: Accelerator) {
     this.#addon = addon;
     this.#native = native;
     this.#words = words;
+    this.#accelerator = accelerator;
   }
 
   /**
@@ -68,7 +74,7 @@ export class Pump {
         counters: words,
         handedOver: options.handedOver,
       });
-      return new Pump(addon, native, words);
+      return new Pump(addon, native, words, Accelerator.open(addon, native.tunIfIndex, options));
     } catch (error) {
       throw explainOpenError(error, options);
     }
@@ -82,6 +88,11 @@ export class Pump {
     return this.#native.tunIfIndex;
   }
 
+  /** Who carries the packets, and why. */
+  get engine(): EngineReport {
+    return this.#accelerator.report;
+  }
+
   /** Device and socket, to be sent to another process; only until stop(). */
   descriptors(): HandedOver {
     return this.#native.descriptors();
@@ -91,6 +102,7 @@ export class Pump {
   publish(routes: readonly PumpRoute[]): void {
     const { nextHops, headers, routes: records } = encodeFib(routes);
     this.#native.publish(nextHops, headers, records);
+    this.#accelerator.publish(nextHops, headers, records);
   }
 
   /** @throws KERNEL_REFUSED (retryable) when there can be no more threads; this pump is then stopped */
@@ -106,6 +118,7 @@ export class Pump {
 
   /** Ends the threads; the device goes with them, and its addresses and routes with the device. */
   stop(): void {
+    this.#accelerator.close(); // what comes after goes to the device and the socket, where a successor finds it
     this.#native.stop();
   }
 
@@ -118,6 +131,7 @@ export class Pump {
     const words = Object.fromEntries(this.#addon.counterNames.map((name) => [name, this.#word(name)]));
     return {
       words,
+      accelerated: this.#accelerator.carried(),
       drops: this.#addon.dropReasons.map(({ name, help }) => ({ name, help, packets: words[`drop_${name}`] ?? 0 })),
       offloads: {
         tso: words.offload_tso === 1,

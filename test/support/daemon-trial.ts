@@ -171,6 +171,7 @@ export class Trial {
         return {
           tunName: "flannel0",
           tunIfIndex,
+          engine: { name: "pump", reason: "asked for by --engine pump" },
           descriptors: () => ({ tunFd: 100, socketFd: 101 }),
           publish: (routes) => this.#step("publish", `publish ${routes.map((route) => route.prefix).join(" ")}`),
           start: () => void this.deeds.push("start pump"),

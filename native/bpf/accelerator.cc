@@ -1,0 +1,112 @@
+#include "bpf/accelerator.h"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <stdexcept>
+#include <utility>
+#include <vector>
+
+#include "bpf/layout.h"
+#include "io/udp_socket.h"
+
+namespace hopsack {
+namespace {
+
+enum class AcceleratorMap : uint8_t { settings, routes_v4, routes_v6, counts };
+
+/** Which map an instruction is about. */
+struct MapPlace {
+  size_t instruction;
+  AcceleratorMap map;
+};
+
+#include "bpf/programs.inc"
+
+constexpr uint32_t kMaxRoutes = 1 << 17;
+constexpr uint32_t kOnlyEntry = 0;
+
+UniqueFd MakeTable(uint32_t key_bytes, const char* name) {
+  return CreateBpfMap({BPF_MAP_TYPE_LPM_TRIE, key_bytes, sizeof(accel_peer), kMaxRoutes}, name);
+}
+
+template <typename T>
+std::string BytesOf(const T& value) {
+  return {reinterpret_cast<const char*>(&value), sizeof value};
+}
+
+template <typename Key>
+std::string KeyOf(const FibRecords::Route& route) {
+  Key key{};
+  key.prefix_bits = route.length;
+  std::memcpy(key.address, route.address.data(), sizeof key.address);
+  return BytesOf(key);
+}
+
+}  // namespace
+
+Accelerator::Accelerator(const AcceleratorOptions& options)
+    : settings_(CreateBpfMap({BPF_MAP_TYPE_ARRAY, sizeof(uint32_t), sizeof(accel_settings), 1}, "hopsack_set")),
+      routes_v4_(MakeTable(sizeof(accel_route_v4), "hopsack_v4")),
+      routes_v6_(MakeTable(sizeof(accel_route_v6), "hopsack_v6")),
+      counts_(CreateBpfMap({BPF_MAP_TYPE_PERCPU_ARRAY, sizeof(uint32_t), sizeof(accel_counts), 1}, "hopsack_count")) {
+  const accel_settings settings = {options.local.sin_addr.s_addr, options.local.sin_port, 0, options.underlay_if_index,
+                                   options.tun_if_index};
+  SetBpfEntry(settings_, &kOnlyEntry, &settings);
+  const std::array<int, 4> fds = {settings_.get(), routes_v4_.get(), routes_v6_.get(), counts_.get()};
+  const auto load = [&fds](std::span<const uint64_t> code, std::span<const MapPlace> places, const char* name) {
+    std::vector<BpfMapUse> uses;
+    for (const MapPlace& place : places) uses.push_back({place.instruction, fds[static_cast<size_t>(place.map)]});
+    return LoadBpfProgram(code, uses, name);
+  };
+  const UniqueFd out = load(kOutProgram, kOutProgramMaps, "hopsack_out");
+  const UniqueFd in = load(kInProgram, kInProgramMaps, "hopsack_in");
+  in_link_ = AttachBpfProgram(in, BpfHook::kIngress, options.underlay_if_index);
+  out_link_ = AttachBpfProgram(out, BpfHook::kEgress, options.tun_if_index);
+}
+
+void Accelerator::Publish(const FibRecords& records) {
+  Rows v4, v6;
+  for (const FibRecords::Route& route : records.routes) {
+    const NextHop& hop = records.next_hops[route.hop];
+    if (hop.header_bytes != 0) throw std::invalid_argument("the accelerator puts no header bytes in front");
+    const uint16_t mtu = route.is_on_link ? MtuTo(hop.endpoint) : uint16_t{0};
+    const accel_peer peer = {hop.endpoint.sin_addr.s_addr, hop.endpoint.sin_port, mtu};
+    if (route.family == 4) v4[KeyOf<accel_route_v4>(route)] = BytesOf(peer);
+    if (route.family == 6) v6[KeyOf<accel_route_v6>(route)] = BytesOf(peer);
+  }
+  Replace(routes_v4_, rows_v4_, std::move(v4));
+  Replace(routes_v6_, rows_v6_, std::move(v6));
+}
+
+uint16_t Accelerator::MtuTo(const sockaddr_in& peer) {
+  uint16_t& mtu = mtus_[peer.sin_addr.s_addr];
+  if (mtu == 0) mtu = static_cast<uint16_t>(std::min(PathMtu(peer), 0xffff));
+  return mtu;
+}
+
+/** What is new first, so that nothing is without a row in between. */
+void Accelerator::Replace(const UniqueFd& map, Rows& current, Rows wanted) {
+  for (const auto& [key, value] : wanted) {
+    const auto known = current.find(key);
+    if (known == current.end() || known->second != value) SetBpfEntry(map, key.data(), value.data());
+  }
+  for (const auto& [key, value] : current) {
+    if (!wanted.contains(key)) DeleteBpfEntry(map, key.data());
+  }
+  current = std::move(wanted);
+}
+
+Accelerator::Counts Accelerator::ReadCounts() const {
+  std::vector<accel_counts> each(PossibleProcessors());
+  GetBpfEntry(counts_, &kOnlyEntry, each.data());
+  Counts sum;
+  for (const accel_counts& counts : each) {
+#define X(name) sum.name += counts.name;
+    HOPSACK_ACCELERATOR_COUNTS(X)
+#undef X
+  }
+  return sum;
+}
+
+}  // namespace hopsack

@@ -1,0 +1,64 @@
+// The kernel's shortcut beside the pump of UDP mode (accelerator.bpf.c): loads the programs, keeps their tables, reads
+// what they counted. It carries only what it matches exactly; everything else goes to the pump, with it or without it.
+#pragma once
+
+#include <netinet/in.h>
+
+#include <cstdint>
+#include <map>
+#include <string>
+
+#include "io/bpf.h"
+#include "tables/fib.h"
+
+namespace hopsack {
+
+struct AcceleratorOptions {
+  /** Address and port of the pump's socket. */
+  sockaddr_in local;
+  unsigned underlay_if_index;
+  unsigned tun_if_index;
+};
+
+class Accelerator {
+ public:
+  /** X(name): what the programs count; the order is that of `accel_counts`. */
+#define HOPSACK_ACCELERATOR_COUNTS(X) \
+  X(tx_packets)                       \
+  X(tx_bytes)                         \
+  X(tx_super_packets)                 \
+  X(rx_packets)                       \
+  X(rx_bytes)                         \
+  X(rx_super_packets)
+  struct Counts {
+#define X(name) uint64_t name = 0;
+    HOPSACK_ACCELERATOR_COUNTS(X)
+#undef X
+  };
+
+  /** Attached from here on, with no route. @throws SystemError named after the step that failed */
+  explicit Accelerator(const AcceleratorOptions& options);
+
+  /**
+   * Makes the tables hold these routes. A packet goes by one row, of before or of now. After a failure the tables may
+   * be of neither: the accelerator must be destroyed.
+   * @throws SystemError; std::invalid_argument for a route with header bytes, which are not known here
+   */
+  void Publish(const FibRecords& records);
+
+  Counts ReadCounts() const;
+
+ private:
+  /** Key bytes → value bytes of a table, as the kernel has it. */
+  using Rows = std::map<std::string, std::string>;
+  static void Replace(const UniqueFd& map, Rows& current, Rows wanted);
+  uint16_t MtuTo(const sockaddr_in& peer);
+
+  UniqueFd settings_, routes_v4_, routes_v6_, counts_;
+  UniqueFd out_link_, in_link_;
+  Rows rows_v4_, rows_v6_;
+  /** Of each host on our link; asked for once, since the kernel is asked with three calls. */
+  std::map<in_addr_t, uint16_t> mtus_;
+};
+
+}  // namespace hopsack

@@ -1,0 +1,14 @@
+// What a network device does with packets longer than its MTU.
+#pragma once
+
+#include <string>
+
+namespace hopsack {
+
+/**
+ * Whether a packet of many segments that leaves by this device arrives at the other end as one: a veth pair whose
+ * offloads are on. A network card cuts it, and a device without the offload has it cut before.
+ */
+bool LinkCarriesSuperPackets(const std::string& name);
+
+}  // namespace hopsack

@@ -1,0 +1,124 @@
+// The kernel's shortcut beside a pump: eBPF programs that carry what needs no thought (native/bpf/accelerator.bpf.c). Where they
+// cannot be used the pump carries everything, and `report` says why. Nothing here ever fails the daemon.
+import type { AcceleratorCounts, NativeAccelerator, NativeAddon } from "../addon.js";
+import type { TunnelSocket, Underlay } from "../backend/backend.js";
+import { errnoOf, messageOf } from "../errors.js";
+
+/** `auto`: eBPF where it is known to be the faster one, else the pump. */
+export type Engine = "auto" | "pump" | "ebpf";
+
+/** Who carries the packets that need no thought, and one clause why. */
+export interface EngineReport {
+  readonly name: "pump" | "ebpf";
+  readonly reason: string;
+}
+
+interface Carried {
+  readonly packets: number;
+  readonly bytes: number;
+  readonly superPackets: number;
+}
+
+export interface CarriedByKernel {
+  readonly sent: Carried;
+  readonly received: Carried;
+}
+
+export interface AcceleratedPump {
+  readonly socket: TunnelSocket;
+  readonly underlay: Underlay;
+  readonly engine: Engine;
+  readonly naive: boolean;
+}
+
+const NOTHING: AcceleratorCounts = {
+  tx_packets: 0,
+  tx_bytes: 0,
+  tx_super_packets: 0,
+  rx_packets: 0,
+  rx_bytes: 0,
+  rx_super_packets: 0,
+};
+
+export class Accelerator {
+  #native: NativeAccelerator | null;
+  #report: EngineReport;
+  /** Kept when the programs are gone: what is counted never shrinks. */
+  #last: AcceleratorCounts = NOTHING;
+
+  private constructor(native: NativeAccelerator | null, report: EngineReport) {
+    this.#native = native;
+    this.#report = report;
+  }
+
+  static open(addon: NativeAddon, tunIfIndex: number, pump: AcceleratedPump): Accelerator {
+    const { underlay, socket } = pump;
+    const objection = objectionTo(addon, pump);
+    if (objection !== null) return new Accelerator(null, { name: "pump", reason: objection });
+    try {
+      const native = new addon.Accelerator({
+        bindAddress: underlay.address,
+        bindPort: socket.port,
+        underlayIfIndex: underlay.linkIndex,
+        tunIfIndex,
+      });
+      const reason =
+        pump.engine === "ebpf" ? "asked for by --engine ebpf" : `${underlay.linkName} carries super-packets whole`;
+      return new Accelerator(native, { name: "ebpf", reason });
+    } catch (error) {
+      return new Accelerator(null, { name: "pump", reason: refusal(error) });
+    }
+  }
+
+  get report(): EngineReport {
+    return this.#report;
+  }
+
+  /** Tables that cannot be filled are given up: half of them would send packets to the wrong host. */
+  publish(nextHops: Uint8Array, headers: Uint8Array, routes: Uint8Array): void {
+    try {
+      this.#native?.publish(nextHops, headers, routes);
+    } catch (error) {
+      this.close();
+      this.#report = { name: "pump", reason: `the kernel's tables do not take the routes (${messageOf(error)})` };
+    }
+  }
+
+  carried(): CarriedByKernel {
+    if (this.#native !== null) this.#last = this.#native.counts();
+    const { tx_packets, tx_bytes, tx_super_packets, rx_packets, rx_bytes, rx_super_packets } = this.#last;
+    return {
+      sent: { packets: tx_packets, bytes: tx_bytes, superPackets: tx_super_packets },
+      received: { packets: rx_packets, bytes: rx_bytes, superPackets: rx_super_packets },
+    };
+  }
+
+  /** Takes the programs away; the pump carries everything from here on. May be called twice. */
+  close(): void {
+    if (this.#native === null) return;
+    this.#last = this.#native.counts();
+    this.#native.close();
+    this.#native = null;
+  }
+}
+
+/** Why the pump is to carry everything; null: nothing speaks against the programs. */
+function objectionTo(addon: NativeAddon, { engine, naive, socket, underlay }: AcceleratedPump): string | null {
+  if (engine === "pump") return "asked for by --engine pump";
+  if (naive) return "--naive is a way of the pump";
+  if (socket.headerBytes > 0) return "the eBPF engine carries UDP mode only";
+  if (engine === "ebpf") return null;
+  return addon.carriesSuperPackets(underlay.linkName)
+    ? null
+    : `${underlay.linkName} does not carry super-packets whole, and the pump merges what arrives in pieces`;
+}
+
+function refusal(error: unknown): string {
+  const step = error instanceof Error && "syscall" in error ? String(error.syscall) : "";
+  const isForbidden = ["EPERM", "EACCES"].includes(errnoOf(error) ?? "");
+  if (isForbidden && step !== "BPF_PROG_LOAD")
+    return "eBPF is not permitted here; give hopsackd CAP_BPF, or run it as root";
+  if (step === "BPF_LINK_CREATE")
+    return `this kernel cannot attach the eBPF programs (Linux 6.6 can): ${messageOf(error)}`;
+  return `the kernel does not take the eBPF programs: ${messageOf(error)}`;
+}
