@@ -129,8 +129,8 @@ function addTraffic(state: DaemonState, counter: AddMetric): void {
       if (counters === undefined) return [];
       const { sent, received } = trafficReport(counters).carriedByEbpf;
       return [
-        { labels: { direction: "sent" }, value: sent },
-        { labels: { direction: "received" }, value: received },
+        { labels: { direction: "sent" }, value: sent.packets },
+        { labels: { direction: "received" }, value: received.packets },
       ];
     },
   );

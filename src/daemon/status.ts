@@ -64,13 +64,18 @@ export interface DirectionReport {
   readonly udpCalls: number;
 }
 
+interface CarriedReport {
+  readonly packets: number;
+  readonly bytes: number;
+}
+
 export interface TrafficReport {
   /** TUN to underlay. */
   readonly sent: DirectionReport;
   /** Underlay to TUN. */
   readonly received: DirectionReport;
-  /** How many of the packets of either direction eBPF programs carried; the pump, the rest. */
-  readonly carriedByEbpf: { readonly sent: number; readonly received: number };
+  /** What of either direction eBPF programs carried, past the device's own counters; the pump, the rest. */
+  readonly carriedByEbpf: { readonly sent: CarriedReport; readonly received: CarriedReport };
   readonly icmpSent: number;
   /** ARP requests and neighbour solicitations of other hosts that the daemon was shown, and its answers. */
   readonly questions: { readonly received: number; readonly answered: number };
@@ -154,7 +159,7 @@ export function trafficReport({ words, accelerated }: PumpCounters): TrafficRepo
       tunCalls: word("tun_tx_writes"),
       udpCalls: word("udp_rx_calls"),
     },
-    carriedByEbpf: { sent: accelerated.sent.packets, received: accelerated.received.packets },
+    carriedByEbpf: { sent: carried(accelerated.sent), received: carried(accelerated.received) },
     icmpSent: word("icmp_sent"),
     questions: { received: word("punts"), answered: word("punt_answers") },
     coalescing: {
@@ -164,6 +169,10 @@ export function trafficReport({ words, accelerated }: PumpCounters): TrafficRepo
       packetsPerTunWrite: ratio(word("tun_tx_packets"), word("tun_tx_writes")),
     },
   };
+}
+
+function carried({ packets, bytes }: CarriedReport): CarriedReport {
+  return { packets, bytes };
 }
 
 function leaseReport(lease: Lease): LeaseReport {

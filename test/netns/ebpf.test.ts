@@ -16,8 +16,10 @@ withDaemons(t, import.meta.url, async () => {
   const a = await makeHost("a", "192.168.50.10");
   const b = await makeHost("b", "192.168.50.11");
 
-  const carried = (place: Place, host: Host): { sent: number; received: number } =>
-    place.status(host).traffic?.carriedByEbpf ?? { sent: 0, received: 0 };
+  const carried = (place: Place, host: Host): { sent: number; received: number } => {
+    const { sent, received } = place.status(host).traffic?.carriedByEbpf ?? {};
+    return { sent: sent?.packets ?? 0, received: received?.packets ?? 0 };
+  };
 
   async function startBoth(t: Test, flagsOf: (host: Host) => readonly string[] = () => EBPF) {
     const place = new Place(t);
@@ -34,7 +36,7 @@ withDaemons(t, import.meta.url, async () => {
     const before = place.status(a).traffic;
     t.equal(await received(a, b, "10.244.2.0", bytes), sha256(bytes));
     const after = place.status(a).traffic;
-    const packets = carried(place, a).sent - (before?.carriedByEbpf.sent ?? 0);
+    const packets = carried(place, a).sent - (before?.carriedByEbpf.sent.packets ?? 0);
     t.ok(packets >= STREAM_BYTES / 1472, `${packets} packets by the programs`);
     t.equal(after?.sent.tunCalls, before?.sent.tunCalls, "not one by the pump");
     t.ok((after?.sent.superPackets ?? 0) > (before?.sent.superPackets ?? 0));

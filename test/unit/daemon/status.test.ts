@@ -54,7 +54,7 @@ t.test("what eBPF programs carried is part of the traffic, and no part of the co
   state.readEngine = () => ({ name: "ebpf", reason: "asked for by --engine ebpf" });
   const { traffic, engine } = statusReport(state, 0);
   t.same(engine, { name: "ebpf", reason: "asked for by --engine ebpf" });
-  t.same(traffic?.carriedByEbpf, { sent: 500, received: 7 });
+  t.same(traffic?.carriedByEbpf, { sent: { packets: 500, bytes: 700_000 }, received: { packets: 7, bytes: 420 } });
   t.equal(traffic?.sent.packets, (before?.sent.packets ?? 0) + 500);
   t.equal(traffic?.sent.bytes, (before?.sent.bytes ?? 0) + 700_000);
   t.equal(traffic?.received.datagrams, (before?.received.datagrams ?? 0) + 7);
