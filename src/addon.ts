@@ -91,6 +91,8 @@ export interface AcceleratorCounts {
   readonly tx_packets: number;
   readonly tx_bytes: number;
   readonly tx_super_packets: number;
+  /** Lost half-way for lack of memory, and in no other count. */
+  readonly tx_no_memory: number;
   readonly rx_packets: number;
   readonly rx_bytes: number;
   readonly rx_super_packets: number;
@@ -135,6 +137,8 @@ export interface NativeAddon {
     readonly underlayIfIndex: number;
     readonly tunIfIndex: number;
   }) => NativeAccelerator;
+  /** Whether the packets of the link begin with an Ethernet header. */
+  readonly isEthernet: (linkName: string) => boolean;
   /** Whether a super-packet that leaves by the link arrives as one: a veth pair with its offloads on. */
   readonly carriesSuperPackets: (linkName: string) => boolean;
   readonly NetlinkSocket: new () => NativeNetlinkSocket;

@@ -6,7 +6,7 @@
 #include "addon/arguments.h"
 #include "addon/errors.h"
 #include "bpf/accelerator.h"
-#include "io/link_offloads.h"
+#include "io/link.h"
 
 namespace hopsack {
 namespace {
@@ -68,16 +68,18 @@ class AcceleratorWrap : public Napi::ObjectWrap<AcceleratorWrap> {
   std::optional<Accelerator> accelerator_;
 };
 
-/** Name of a link → whether super-packets that leave by it arrive whole. */
-Napi::Value CarriesSuperPackets(const Napi::CallbackInfo& info) {
-  return Napi::Boolean::New(info.Env(), LinkCarriesSuperPackets(info[0].As<Napi::String>()));
+/** A question about the link of a name. */
+template <bool (*kQuestion)(const std::string&)>
+Napi::Value AskLink(const Napi::CallbackInfo& info) {
+  return Napi::Boolean::New(info.Env(), kQuestion(info[0].As<Napi::String>()));
 }
 
 }  // namespace
 
 void InitAccelerator(Napi::Env env, Napi::Object exports) {
   AcceleratorWrap::Init(env, exports);
-  exports.Set("carriesSuperPackets", Napi::Function::New(env, CarriesSuperPackets));
+  exports.Set("isEthernet", Napi::Function::New(env, AskLink<LinkIsEthernet>));
+  exports.Set("carriesSuperPackets", Napi::Function::New(env, AskLink<LinkCarriesSuperPackets>));
 }
 
 }  // namespace hopsack

@@ -8,7 +8,7 @@
 #define SECTION(name) __attribute__((section(name), used))
 #define INLINE static inline __attribute__((always_inline))
 
-// None of them is for GPL programs only: bpf_fib_lookup and bpf_check_mtu are, and so routes come with the table.
+// None of them is for GPL programs only; bpf_fib_lookup and bpf_check_mtu would be.
 // By number, so that no other header is needed (linux/bpf.h, enum bpf_func_id).
 static void* (*map_lookup)(void* map, const void* key) = (void*)BPF_FUNC_map_lookup_elem;
 static long (*load_bytes)(const struct __sk_buff*, __u32, void*, __u32) = (void*)BPF_FUNC_skb_load_bytes;
@@ -160,7 +160,8 @@ SECTION("tc/out") int hopsack_out(struct __sk_buff* skb) {
     if (header + skb->gso_size < longest) longest = header + skb->gso_size;
   }
 
-  // Behind a router, or too long for the way: the pump asks the kernel for the road, and tells the sender by ICMP.
+  // Behind a router, where the way may become narrower at any time and only a socket is told; or too long for the way: then
+  // the pump tells the sender by ICMP.
   if (longest + OUTER > peer.mtu) return NEXT;
 
   const __u32 packets = wire_packets(skb, &inner, header);
@@ -179,17 +180,19 @@ SECTION("tc/out") int hopsack_out(struct __sk_buff* skb) {
   outer.udp.destination = peer.port;
   outer.udp.length = htons_(inner.bytes + 8);  // the checksum stays 0: nothing here can ask for one per segment
 
-  // From here on a failure leaves a packet that is no longer what it was, so it must not go on.
   if (adjust_room(skb, OUTER, BPF_ADJ_ROOM_MAC,
                   BPF_F_ADJ_ROOM_FIXED_GSO | BPF_F_ADJ_ROOM_ENCAP_L3_IPV4 | BPF_F_ADJ_ROOM_ENCAP_L4_UDP) != 0) {
-    return NEXT;  // refused before anything was changed: it carries a tunnel already, or a UDP super-packet of old kind
+    return NEXT;  // refused before anything was changed: it is in a tunnel already, or there is no memory
   }
-  if (store_bytes(skb, 0, &outer, sizeof outer, 0) != 0) return TC_ACT_SHOT_;
-  // redirect_neigh drops what has no Ethernet header; it fills in the addresses.
-  if (change_head(skb, ETHER, 0) != 0) return TC_ACT_SHOT_;
+  // From here on the packet is no longer what it was: it must not go on to the device. redirect_neigh drops what has no
+  // Ethernet header, and fills in its addresses.
   __u8 ether[ETHER] = {};
   ether[12] = 0x08;
-  if (store_bytes(skb, 0, ether, sizeof ether, 0) != 0) return TC_ACT_SHOT_;
+  if (store_bytes(skb, 0, &outer, sizeof outer, 0) != 0 || change_head(skb, ETHER, 0) != 0 ||
+      store_bytes(skb, 0, ether, sizeof ether, 0) != 0) {
+    count->tx_no_memory += packets;
+    return TC_ACT_SHOT_;
+  }
   count->tx_packets += packets;
   count->tx_bytes += inner.bytes + (packets - 1) * header;
   count->tx_super_packets += is_super;
@@ -241,6 +244,9 @@ SECTION("tc/in") int hopsack_in(struct __sk_buff* skb) {
   if ((outer.ip.tos & 3) != 0 && (outer.ip.tos & 3) != inner.ecn) return NEXT;  // congestion marks: RFC 6040
   __u32 header = 0;
   if (skb->gso_size != 0) {
+    // No helper takes the mark "in a UDP tunnel" off again. TCP is cut without a look at it; a UDP super-packet would be cut
+    // where its tunnel is no more, and lost.
+    if (inner.protocol != PROTO_TCP) return NEXT;
     header = segment_header(skb, start, &inner);
     if (header == 0) return NEXT;
   }

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <optional>
+#include <ranges>
 #include <stdexcept>
 #include <utility>
 #include <vector>
@@ -33,6 +35,10 @@ UniqueFd MakeTable(uint32_t key_bytes, const char* name) {
 template <typename T>
 std::string BytesOf(const T& value) {
   return {reinterpret_cast<const char*>(&value), sizeof value};
+}
+
+uint16_t MtuTo(const sockaddr_in& peer) {
+  return static_cast<uint16_t>(std::min(PathMtu(peer), 0xffff));
 }
 
 template <typename Key>
@@ -67,11 +73,13 @@ Accelerator::Accelerator(const AcceleratorOptions& options)
 
 void Accelerator::Publish(const FibRecords& records) {
   Rows v4, v6;
+  std::vector<std::optional<uint16_t>> mtus(records.next_hops.size());
   for (const FibRecords::Route& route : records.routes) {
     const NextHop& hop = records.next_hops[route.hop];
     if (hop.header_bytes != 0) throw std::invalid_argument("the accelerator puts no header bytes in front");
-    const uint16_t mtu = route.is_on_link ? MtuTo(hop.endpoint) : uint16_t{0};
-    const accel_peer peer = {hop.endpoint.sin_addr.s_addr, hop.endpoint.sin_port, mtu};
+    std::optional<uint16_t>& mtu = mtus[route.hop];
+    if (!mtu.has_value()) mtu = route.is_on_link ? MtuTo(hop.endpoint) : uint16_t{0};
+    const accel_peer peer = {hop.endpoint.sin_addr.s_addr, hop.endpoint.sin_port, *mtu};
     if (route.family == 4) v4[KeyOf<accel_route_v4>(route)] = BytesOf(peer);
     if (route.family == 6) v6[KeyOf<accel_route_v6>(route)] = BytesOf(peer);
   }
@@ -79,15 +87,12 @@ void Accelerator::Publish(const FibRecords& records) {
   Replace(routes_v6_, rows_v6_, std::move(v6));
 }
 
-uint16_t Accelerator::MtuTo(const sockaddr_in& peer) {
-  uint16_t& mtu = mtus_[peer.sin_addr.s_addr];
-  if (mtu == 0) mtu = static_cast<uint16_t>(std::min(PathMtu(peer), 0xffff));
-  return mtu;
-}
-
-/** What is new first, so that nothing is without a row in between. */
+/**
+ * Row by row, so that at every moment each address has its row of before or its row of now: what is wanted comes first,
+ * long prefixes before the short ones that hold them, and what is not goes afterwards, short prefixes first.
+ */
 void Accelerator::Replace(const UniqueFd& map, Rows& current, Rows wanted) {
-  for (const auto& [key, value] : wanted) {
+  for (const auto& [key, value] : std::views::reverse(wanted)) {
     const auto known = current.find(key);
     if (known == current.end() || known->second != value) SetBpfEntry(map, key.data(), value.data());
   }

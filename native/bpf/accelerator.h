@@ -27,6 +27,7 @@ class Accelerator {
   X(tx_packets)                       \
   X(tx_bytes)                         \
   X(tx_super_packets)                 \
+  X(tx_no_memory)                     \
   X(rx_packets)                       \
   X(rx_bytes)                         \
   X(rx_super_packets)
@@ -40,8 +41,9 @@ class Accelerator {
   explicit Accelerator(const AcceleratorOptions& options);
 
   /**
-   * Makes the tables hold these routes. A packet goes by one row, of before or of now. After a failure the tables may
-   * be of neither: the accelerator must be destroyed.
+   * Makes the tables hold these routes, and measures the path to each host on our link. A packet goes where it went
+   * before or where it is to go now, never anywhere else. After a failure that does not hold: the accelerator must be
+   * destroyed.
    * @throws SystemError; std::invalid_argument for a route with header bytes, which are not known here
    */
   void Publish(const FibRecords& records);
@@ -49,16 +51,13 @@ class Accelerator {
   Counts ReadCounts() const;
 
  private:
-  /** Key bytes → value bytes of a table, as the kernel has it. */
+  /** Key bytes → value bytes of a table, as the kernel has it. Keys begin with the prefix length: short ones first. */
   using Rows = std::map<std::string, std::string>;
   static void Replace(const UniqueFd& map, Rows& current, Rows wanted);
-  uint16_t MtuTo(const sockaddr_in& peer);
 
   UniqueFd settings_, routes_v4_, routes_v6_, counts_;
   UniqueFd out_link_, in_link_;
   Rows rows_v4_, rows_v6_;
-  /** Of each host on our link; asked for once, since the kernel is asked with three calls. */
-  std::map<in_addr_t, uint16_t> mtus_;
 };
 
 }  // namespace hopsack

@@ -37,6 +37,8 @@ struct accel_counts {
   __u64 tx_packets;
   __u64 tx_bytes;
   __u64 tx_super_packets;
+  /** Lost half-way for lack of memory, and in no other count. */
+  __u64 tx_no_memory;
   __u64 rx_packets;
   __u64 rx_bytes;
   __u64 rx_super_packets;

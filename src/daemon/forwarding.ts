@@ -59,6 +59,8 @@ export class Forwarding {
   #pumpRoutes: Plan["pumpRoutes"] | null = null;
   #subnetEnv: SubnetEnvValues | null = null;
   #conflicts: readonly string[] = [];
+  /** Why the engine that was asked for is not used, as the log says it. */
+  #engineObjection: string | null = null;
   /** Remembers what it found out; good for one own lease and one backend. */
   #choice: { readonly own: Lease; readonly backend: Backend; readonly chooser: PeerChooser } | null = null;
 
@@ -169,9 +171,16 @@ export class Forwarding {
     state.readEngine = () => pump.engine;
     state.readTunRingFull = () => kernel.transmitDrops(pump.tunIfIndex);
     log.info({ device: pump.tunName, port: socket.port, engine: pump.engine.name }, "device_open");
-    if (options.engine === "ebpf" && pump.engine.name !== "ebpf") {
-      log.warn({ reason: pump.engine.reason }, "engine_not_used");
-    }
+    this.#noteEngine();
+  }
+
+  /** Says once for each reason why packets do not go by the engine that was asked for. */
+  #noteEngine(): void {
+    const { options, log } = this.#parts;
+    if (this.#pump === null || options.engine !== "ebpf") return;
+    const { name, reason } = this.#pump.engine;
+    if (name !== "ebpf" && reason !== this.#engineObjection) log.warn({ reason }, "engine_not_used");
+    this.#engineObjection = name === "ebpf" ? null : reason;
   }
 
   /** null: there is nothing to go on with. */
@@ -212,6 +221,7 @@ export class Forwarding {
     const { state } = this.#parts;
     if (this.#hasLeft) return false;
     this.#own = own;
+    const wasReachKnown = this.#isReachKnown;
     this.#noteReach();
     const { peers, conflicts } = this.#chooserFor(own).choose(leases);
     this.#noteConflicts(conflicts);
@@ -232,7 +242,10 @@ export class Forwarding {
     if (isTableChanged) {
       this.#pump?.publish(pumpRoutes);
       this.#pumpRoutes = pumpRoutes;
+    } else if (!wasReachKnown) {
+      this.#pump?.measurePaths();
     }
+    this.#noteEngine();
     this.#startPump();
     const isCommandRun = commands !== undefined && (await this.#parts.commands.follow(commands));
     this.#noteFailures();

@@ -38,7 +38,7 @@ export interface World {
 
 export type RunningPump = Pick<
   Pump,
-  "tunName" | "tunIfIndex" | "engine" | "descriptors" | "publish" | "start" | "stop" | "counters"
+  "tunName" | "tunIfIndex" | "engine" | "descriptors" | "publish" | "measurePaths" | "start" | "stop" | "counters"
 >;
 export type PlanKeeper = Pick<Reconciler, "setPlan" | "freeName" | "leave" | "close">;
 

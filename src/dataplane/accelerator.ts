@@ -22,6 +22,8 @@ interface Carried {
 export interface CarriedByKernel {
   readonly sent: Carried;
   readonly received: Carried;
+  /** Packets lost for lack of memory. */
+  readonly lost: number;
 }
 
 export interface AcceleratedPump {
@@ -35,6 +37,7 @@ const NOTHING: AcceleratorCounts = {
   tx_packets: 0,
   tx_bytes: 0,
   tx_super_packets: 0,
+  tx_no_memory: 0,
   rx_packets: 0,
   rx_bytes: 0,
   rx_super_packets: 0,
@@ -45,6 +48,7 @@ export class Accelerator {
   #report: EngineReport;
   /** Kept when the programs are gone: what is counted never shrinks. */
   #last: AcceleratorCounts = NOTHING;
+  #published: Parameters<NativeAccelerator["publish"]> | null = null;
 
   private constructor(native: NativeAccelerator | null, report: EngineReport) {
     this.#native = native;
@@ -75,13 +79,19 @@ export class Accelerator {
   }
 
   /** Tables that cannot be filled are given up: half of them would send packets to the wrong host. */
-  publish(nextHops: Uint8Array, headers: Uint8Array, routes: Uint8Array): void {
+  publish(...table: Parameters<NativeAccelerator["publish"]>): void {
+    this.#published = table;
     try {
-      this.#native?.publish(nextHops, headers, routes);
+      this.#native?.publish(...table);
     } catch (error) {
       this.close();
       this.#report = { name: "pump", reason: `the kernel's tables do not take the routes (${messageOf(error)})` };
     }
+  }
+
+  /** The host's routes have changed, and with them perhaps how long a packet to a host may be. */
+  measurePaths(): void {
+    if (this.#published !== null) this.publish(...this.#published);
   }
 
   carried(): CarriedByKernel {
@@ -90,6 +100,7 @@ export class Accelerator {
     return {
       sent: { packets: tx_packets, bytes: tx_bytes, superPackets: tx_super_packets },
       received: { packets: rx_packets, bytes: rx_bytes, superPackets: rx_super_packets },
+      lost: this.#last.tx_no_memory,
     };
   }
 
@@ -107,6 +118,7 @@ function objectionTo(addon: NativeAddon, { engine, naive, socket, underlay }: Ac
   if (engine === "pump") return "asked for by --engine pump";
   if (naive) return "--naive is a way of the pump";
   if (socket.headerBytes > 0) return "the eBPF engine carries UDP mode only";
+  if (!addon.isEthernet(underlay.linkName)) return `${underlay.linkName} is no Ethernet link`;
   if (engine === "ebpf") return null;
   return addon.carriesSuperPackets(underlay.linkName)
     ? null

@@ -7,6 +7,9 @@ import type { PumpRoute } from "../plan/plan.js";
 import { Accelerator, type CarriedByKernel, type Engine, type EngineReport } from "./accelerator.js";
 import { encodeFib } from "./fib-records.js";
 
+/** The drop reason of a packet that the eBPF programs had no memory for. */
+const NO_MEMORY = "send_buffer_full";
+
 export interface PumpOptions {
   readonly socket: TunnelSocket;
   readonly underlay: Underlay;
@@ -105,6 +108,11 @@ export class Pump {
     this.#accelerator.publish(nextHops, headers, records);
   }
 
+  /** The host's routes have changed: what is measured once and not with each packet is measured again. */
+  measurePaths(): void {
+    this.#accelerator.measurePaths();
+  }
+
   /** @throws KERNEL_REFUSED (retryable) when there can be no more threads; this pump is then stopped */
   start(): void {
     try {
@@ -129,10 +137,14 @@ export class Pump {
 
   counters(): PumpCounters {
     const words = Object.fromEntries(this.#addon.counterNames.map((name) => [name, this.#word(name)]));
+    const accelerated = this.#accelerator.carried();
     return {
       words,
-      accelerated: this.#accelerator.carried(),
-      drops: this.#addon.dropReasons.map(({ name, help }) => ({ name, help, packets: words[`drop_${name}`] ?? 0 })),
+      accelerated,
+      drops: this.#addon.dropReasons.map(({ name, help }) => {
+        const packets = words[`drop_${name}`] ?? 0;
+        return { name, help, packets: packets + (name === NO_MEMORY ? accelerated.lost : 0) };
+      }),
       offloads: {
         tso: words.offload_tso === 1,
         uso: words.offload_uso === 1,

@@ -11,6 +11,8 @@ import { ping, pings, received, sha256, startScript } from "../support/traffic.j
 
 const EBPF = ["--engine", "ebpf"];
 const STREAM_BYTES = 20_000_000;
+const SEGMENTS = 40;
+const SEGMENT_BYTES = 1000;
 
 withDaemons(t, import.meta.url, async () => {
   const a = await makeHost("a", "192.168.50.10");
@@ -43,10 +45,20 @@ withDaemons(t, import.meta.url, async () => {
     t.ok(carried(place, b).received >= packets * 0.99, `${carried(place, b).received} received`);
   });
 
+  t.test("a UDP super-packet arrives as the datagrams that it is made of", async (t) => {
+    const { place } = await startBoth(t);
+    const before = carried(place, a).sent;
+    const payload = randomBytes(SEGMENT_BYTES * SEGMENTS);
+    t.equal(await datagramsReceived(a, b, "10.244.2.0", payload), sha256(payload));
+    t.ok(carried(place, a).sent >= before + SEGMENTS, "sent by the programs");
+  });
+
   t.test("the pump answers what is too big for the path, and what has no host", async (t) => {
+    const { place } = await startBoth(t);
+    t.ok(pings(a, "10.244.2.0", "-M", "do", "-s", "1200"));
     run("ip -n a route add 192.168.50.11 dev eth0 mtu lock 1000");
     t.teardown(() => run("ip -n a route del 192.168.50.11"));
-    const { place } = await startBoth(t);
+    await until("the path is measured again", () => !pings(a, "10.244.2.0", "-M", "do", "-s", "1200"));
     t.match(ping(a, "10.244.2.0", "-M", "do", "-s", "1200"), /mtu ?= ?972/);
     t.ok(pings(a, "10.244.2.0", "-M", "do", "-s", "900"));
     t.match(ping(a, "10.244.9.9"), /Net Unreachable/);
@@ -93,6 +105,17 @@ withDaemons(t, import.meta.url, async () => {
     run("ip -n a route add 192.168.50.11 via 192.168.50.11 dev eth0 onlink");
   });
 
+  t.test("a link without Ethernet headers is the pump's", async (t) => {
+    run("ip netns exec a ip tuntap add dev t0 mode tun");
+    t.teardown(() => run("ip -n a link del t0"));
+    run("ip -n a addr add 192.168.60.10/24 dev t0");
+    run("ip -n a link set t0 up");
+    const place = new Place(t);
+    const daemon = place.start(t, a, "--iface", "t0", ...EBPF);
+    await daemon.logged("ready");
+    t.match(place.status(a).engine, { name: "pump", reason: "t0 is no Ethernet link" });
+  });
+
   t.test("the programs go with the daemon, also when it is killed", async (t) => {
     for (const signal of ["SIGTERM", "SIGKILL"] as const) {
       const { daemons } = await startBoth(t);
@@ -134,6 +157,35 @@ withDaemons(t, import.meta.url, async () => {
     run("ip netns exec a ethtool -K eth0 tso on");
   });
 });
+
+/** Sends all bytes in one UDP super-packet (UDP_SEGMENT); the sha256 of the datagrams that arrived. */
+async function datagramsReceived(from: Host, to: Host, address: string, payload: Buffer): Promise<string> {
+  const receiver = startScript(
+    to,
+    `const hash = require("crypto").createHash("sha256");
+    let count = 0;
+    const socket = require("dgram").createSocket("udp4").on("message", (message) => {
+      hash.update(message);
+      if (++count === ${SEGMENTS}) console.log(hash.digest("hex"));
+    });
+    socket.bind(7001, () => console.log("ready"));`,
+  );
+  let said = "";
+  receiver.stdout?.on("data", (chunk) => (said += chunk));
+  try {
+    await until("the receiver is ready", () => said.includes("ready"));
+    const script = `
+import socket, sys
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.setsockopt(socket.IPPROTO_UDP, 103, ${SEGMENT_BYTES})
+s.sendto(sys.stdin.buffer.read(), ("${address}", 7001))`;
+    execFileSync("ip", ["netns", "exec", from.name, "python3", "-c", script], { input: payload });
+    await until("all datagrams have arrived", () => said.trim().includes("\n"));
+  } finally {
+    receiver.kill();
+  }
+  return said.split("\n")[1] ?? "";
+}
 
 /** A socket on the tunnel's port, in the daemon's place. */
 function hear(host: Host): { heard: () => boolean; stop: () => void } {

@@ -174,6 +174,7 @@ export class Trial {
           engine: { name: "pump", reason: "asked for by --engine pump" },
           descriptors: () => ({ tunFd: 100, socketFd: 101 }),
           publish: (routes) => this.#step("publish", `publish ${routes.map((route) => route.prefix).join(" ")}`),
+          measurePaths: () => {},
           start: () => void this.deeds.push("start pump"),
           stop: () => {
             this.networkLinks.delete(tunIfIndex);

@@ -1,9 +1,12 @@
-// What a network device does with packets longer than its MTU.
+// What kind of link a network device is.
 #pragma once
 
 #include <string>
 
 namespace hopsack {
+
+/** Whether its packets begin with an Ethernet header. */
+bool LinkIsEthernet(const std::string& name);
 
 /**
  * Whether a packet of many segments that leaves by this device arrives at the other end as one: a veth pair whose
