@@ -11,6 +11,8 @@ const output = join(folder, "programs.inc");
 const PROGRAMS = [
   ["tc/out", "kOutProgram"],
   ["tc/in", "kInProgram"],
+  ["tc/door_in", "kInDoor"],
+  ["tc/door_out", "kOutDoor"],
 ];
 const SECTION_HEADER_BYTES = 64;
 const SYMBOL_BYTES = 24;

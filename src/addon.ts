@@ -98,8 +98,15 @@ export interface AcceleratorCounts {
   readonly rx_super_packets: number;
 }
 
-/** eBPF programs beside a pump (native/bpf/accelerator.bpf.c), in force from construction to close() or the process's end. */
+/** eBPF programs beside a pump (native/bpf/accelerator.bpf.c); gone at close() or the process's end. */
 export interface NativeAccelerator {
+  /** Puts the programs on their links. @throws BPF_LINK_CREATE EINVAL before Linux 6.6 */
+  attach(): void;
+  /**
+   * Where attach() cannot: programs for the underlay's ingress and the TUN's egress, to be attached by tc. One that is left
+   * there does nothing after close() or the process's end. The descriptors stay the accelerator's.
+   */
+  openDoors(): { readonly inFd: number; readonly outFd: number };
   /** The same bytes as NativePump.publish() gets. After an exception only close() may be called. */
   publish(nextHops: Uint8Array, headers: Uint8Array, routes: Uint8Array): void;
   counts(): AcceleratorCounts;

@@ -16,6 +16,8 @@ class AcceleratorWrap : public Napi::ObjectWrap<AcceleratorWrap> {
   static void Init(Napi::Env env, Napi::Object exports) {
     exports.Set("Accelerator", DefineClass(env, "Accelerator",
                                            {
+                                               InstanceMethod<&AcceleratorWrap::Attach>("attach"),
+                                               InstanceMethod<&AcceleratorWrap::OpenDoors>("openDoors"),
                                                InstanceMethod<&AcceleratorWrap::Publish>("publish"),
                                                InstanceMethod<&AcceleratorWrap::Counts>("counts"),
                                                InstanceMethod<&AcceleratorWrap::Close>("close"),
@@ -36,6 +38,27 @@ class AcceleratorWrap : public Napi::ObjectWrap<AcceleratorWrap> {
   }
 
  private:
+  void Attach(const Napi::CallbackInfo& info) {
+    try {
+      if (accelerator_.has_value()) accelerator_->Attach();
+    } catch (const SystemError& error) {
+      throw ToJavaScript(info.Env(), error);
+    }
+  }
+
+  Napi::Value OpenDoors(const Napi::CallbackInfo& info) {
+    if (!accelerator_.has_value()) return info.Env().Null();
+    try {
+      const Accelerator::Doors doors = accelerator_->OpenDoors();
+      Napi::Object result = Napi::Object::New(info.Env());
+      result.Set("inFd", Napi::Number::New(info.Env(), doors.in));
+      result.Set("outFd", Napi::Number::New(info.Env(), doors.out));
+      return result;
+    } catch (const SystemError& error) {
+      throw ToJavaScript(info.Env(), error);
+    }
+  }
+
   void Publish(const Napi::CallbackInfo& info) {
     if (!accelerator_.has_value()) return;
     try {

@@ -15,6 +15,8 @@ static long (*load_bytes)(const struct __sk_buff*, __u32, void*, __u32) = (void*
 static long (*store_bytes)(struct __sk_buff*, __u32, const void*, __u32, __u64) = (void*)BPF_FUNC_skb_store_bytes;
 static long (*adjust_room)(struct __sk_buff*, __s32, __u32, __u64) = (void*)BPF_FUNC_skb_adjust_room;
 static long (*change_head)(struct __sk_buff*, __u32, __u64) = (void*)BPF_FUNC_skb_change_head;
+static long (*set_tunnel_key)(struct __sk_buff*, const void*, __u32, __u64) = (void*)BPF_FUNC_skb_set_tunnel_key;
+static void (*tail_call)(struct __sk_buff*, void* map, __u32 index) = (void*)BPF_FUNC_tail_call;
 static long (*redirect)(__u32, __u64) = (void*)BPF_FUNC_redirect;
 static long (*redirect_neigh)(__u32, struct bpf_redir_neigh*, int, __u64) = (void*)BPF_FUNC_redirect_neigh;
 
@@ -22,7 +24,7 @@ static long (*redirect_neigh)(__u32, struct bpf_redir_neigh*, int, __u64) = (voi
 struct map_place {
   int unused;
 };
-SECTION("maps") struct map_place settings, routes_v4, routes_v6, counts;
+SECTION("maps") struct map_place settings, routes_v4, routes_v6, counts, programs;
 
 enum {
   NEXT = -1,  // TCX_NEXT: what comes behind us, in the end the device
@@ -36,7 +38,6 @@ enum {
 // Numbers of headers that are not included, or newer than some (Linux 6.3).
 #define TC_ACT_SHOT_ 2
 #define PACKET_HOST_ 0
-#define DECAP_L3_IPV4_ (1ULL << 7)
 #define DECAP_L3_IPV6_ (1ULL << 8)
 #define htons_(x) ((__be16)__builtin_bswap16(x))
 
@@ -188,7 +189,14 @@ SECTION("tc/out") int hopsack_out(struct __sk_buff* skb) {
   // Ethernet header, and fills in its addresses.
   __u8 ether[ETHER] = {};
   ether[12] = 0x08;
-  if (store_bytes(skb, 0, &outer, sizeof outer, 0) != 0 || change_head(skb, ETHER, 0) != 0 ||
+  // The packet still has its route to the TUN, by which the kernel would send what had to wait for the neighbour: without a
+  // header. A tunnel key, which nobody reads, takes its place.
+  const struct {
+    __u32 id;
+    __u32 remote;
+  } no_route = {};
+  if (set_tunnel_key(skb, &no_route, sizeof no_route, 0) != 0 ||
+      store_bytes(skb, 0, &outer, sizeof outer, 0) != 0 || change_head(skb, ETHER, 0) != 0 ||
       store_bytes(skb, 0, ether, sizeof ether, 0) != 0) {
     count->tx_no_memory += packets;
     return TC_ACT_SHOT_;
@@ -224,14 +232,13 @@ SECTION("tc/in") int hopsack_in(struct __sk_buff* skb) {
   const __u32 start = ETHER + OUTER;
   struct inner inner = {};
   struct accel_peer* owner = 0;
-  __u64 family = 0;
+  __u64 family = 0;  // what the kernel must be told of a family that is not the outer one; before Linux 6.3 it refuses
   __u8 version = 0;
   if (load_bytes(skb, start, &version, 1) != 0) return NEXT;
   if (version >> 4 == 4) {
     struct ipv4 ip;
     if (load_bytes(skb, start, &ip, sizeof ip) != 0 || !parse_v4(&ip, &inner)) return NEXT;
     owner = find_v4(ip.source);
-    family = DECAP_L3_IPV4_;
   } else if (version >> 4 == 6) {
     struct ipv6 ip;
     if (load_bytes(skb, start, &ip, sizeof ip) != 0 || !parse_v6(&ip, &inner)) return NEXT;
@@ -258,4 +265,17 @@ SECTION("tc/in") int hopsack_in(struct __sk_buff* skb) {
   count->rx_bytes += inner.bytes + (packets - 1) * header;
   count->rx_super_packets += is_super;
   return redirect(host->tun_if_index, BPF_F_INGRESS);
+}
+
+// A filter of tc outlives the process that made it. The kernel empties a map of programs when no process has a descriptor of
+// it any more: then these doors lead on, as if they were not there.
+
+SECTION("tc/door_in") int hopsack_door_in(struct __sk_buff* skb) {
+  tail_call(skb, &programs, ACCEL_IN);
+  return NEXT;
+}
+
+SECTION("tc/door_out") int hopsack_door_out(struct __sk_buff* skb) {
+  tail_call(skb, &programs, ACCEL_OUT);
+  return NEXT;
 }

@@ -15,7 +15,7 @@
 namespace hopsack {
 namespace {
 
-enum class AcceleratorMap : uint8_t { settings, routes_v4, routes_v6, counts };
+enum class AcceleratorMap : uint8_t { settings, routes_v4, routes_v6, counts, programs };
 
 /** Which map an instruction is about. */
 struct MapPlace {
@@ -30,6 +30,14 @@ constexpr uint32_t kOnlyEntry = 0;
 
 UniqueFd MakeTable(uint32_t key_bytes, const char* name) {
   return CreateBpfMap({BPF_MAP_TYPE_LPM_TRIE, key_bytes, sizeof(accel_peer), kMaxRoutes}, name);
+}
+
+/** @param fds of the maps, in the order of AcceleratorMap */
+UniqueFd Load(std::span<const uint64_t> code, std::span<const MapPlace> places, std::span<const int> fds,
+              const char* name) {
+  std::vector<BpfMapUse> uses;
+  for (const MapPlace& place : places) uses.push_back({place.instruction, fds[static_cast<size_t>(place.map)]});
+  return LoadBpfProgram(code, uses, name);
 }
 
 template <typename T>
@@ -52,7 +60,8 @@ std::string KeyOf(const FibRecords::Route& route) {
 }  // namespace
 
 Accelerator::Accelerator(const AcceleratorOptions& options)
-    : settings_(CreateBpfMap({BPF_MAP_TYPE_ARRAY, sizeof(uint32_t), sizeof(accel_settings), 1}, "hopsack_set")),
+    : options_(options),
+      settings_(CreateBpfMap({BPF_MAP_TYPE_ARRAY, sizeof(uint32_t), sizeof(accel_settings), 1}, "hopsack_set")),
       routes_v4_(MakeTable(sizeof(accel_route_v4), "hopsack_v4")),
       routes_v6_(MakeTable(sizeof(accel_route_v6), "hopsack_v6")),
       counts_(CreateBpfMap({BPF_MAP_TYPE_PERCPU_ARRAY, sizeof(uint32_t), sizeof(accel_counts), 1}, "hopsack_count")) {
@@ -60,15 +69,27 @@ Accelerator::Accelerator(const AcceleratorOptions& options)
                                    options.tun_if_index};
   SetBpfEntry(settings_, &kOnlyEntry, &settings);
   const std::array<int, 4> fds = {settings_.get(), routes_v4_.get(), routes_v6_.get(), counts_.get()};
-  const auto load = [&fds](std::span<const uint64_t> code, std::span<const MapPlace> places, const char* name) {
-    std::vector<BpfMapUse> uses;
-    for (const MapPlace& place : places) uses.push_back({place.instruction, fds[static_cast<size_t>(place.map)]});
-    return LoadBpfProgram(code, uses, name);
+  in_program_ = Load(kInProgram, kInProgramMaps, fds, "hopsack_in");
+  out_program_ = Load(kOutProgram, kOutProgramMaps, fds, "hopsack_out");
+}
+
+void Accelerator::Attach() {
+  in_link_ = AttachBpfProgram(in_program_, BpfHook::kIngress, options_.underlay_if_index);
+  out_link_ = AttachBpfProgram(out_program_, BpfHook::kEgress, options_.tun_if_index);
+}
+
+Accelerator::Doors Accelerator::OpenDoors() {
+  programs_ = CreateBpfMap({BPF_MAP_TYPE_PROG_ARRAY, sizeof(uint32_t), sizeof(int), ACCEL_DIRECTIONS}, "hopsack_progs");
+  const auto place = [this](uint32_t direction, const UniqueFd& program) {
+    const int fd = program.get();
+    SetBpfEntry(programs_, &direction, &fd);
   };
-  const UniqueFd out = load(kOutProgram, kOutProgramMaps, "hopsack_out");
-  const UniqueFd in = load(kInProgram, kInProgramMaps, "hopsack_in");
-  in_link_ = AttachBpfProgram(in, BpfHook::kIngress, options.underlay_if_index);
-  out_link_ = AttachBpfProgram(out, BpfHook::kEgress, options.tun_if_index);
+  place(ACCEL_IN, in_program_);
+  place(ACCEL_OUT, out_program_);
+  const std::array<int, 5> fds = {-1, -1, -1, -1, programs_.get()};
+  in_door_ = Load(kInDoor, kInDoorMaps, fds, "hopsack_door_in");
+  out_door_ = Load(kOutDoor, kOutDoorMaps, fds, "hopsack_door_out");
+  return {in_door_.get(), out_door_.get()};
 }
 
 void Accelerator::Publish(const FibRecords& records) {

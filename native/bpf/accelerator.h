@@ -37,8 +37,25 @@ class Accelerator {
 #undef X
   };
 
-  /** Attached from here on, with no route. @throws SystemError named after the step that failed */
+  /** Loaded, with no route. @throws SystemError named after the step that failed */
   explicit Accelerator(const AcceleratorOptions& options);
+
+  /**
+   * Puts the programs on their links, beside those that others have there; they go with this object, also when the
+   * process is killed.
+   * @throws SystemError BPF_LINK_CREATE, with EINVAL before Linux 6.6
+   */
+  void Attach();
+
+  struct Doors {
+    int in;
+    int out;
+  };
+  /**
+   * For kernels where Attach() fails: programs for the underlay's ingress and the TUN's egress that whoever attaches
+   * them may leave there. They lead to the real ones as long as this object lives. @throws SystemError
+   */
+  Doors OpenDoors();
 
   /**
    * Makes the tables hold these routes, and measures the path to each host on our link. A packet goes where it went
@@ -55,8 +72,11 @@ class Accelerator {
   using Rows = std::map<std::string, std::string>;
   static void Replace(const UniqueFd& map, Rows& current, Rows wanted);
 
+  AcceleratorOptions options_;
   UniqueFd settings_, routes_v4_, routes_v6_, counts_;
-  UniqueFd out_link_, in_link_;
+  UniqueFd in_program_, out_program_;
+  UniqueFd in_link_, out_link_;
+  UniqueFd programs_, in_door_, out_door_;
   Rows rows_v4_, rows_v6_;
 };
 

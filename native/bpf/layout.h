@@ -43,3 +43,6 @@ struct accel_counts {
   __u64 rx_bytes;
   __u64 rx_super_packets;
 };
+
+/** Of map `programs`: where each direction's program is. */
+enum accel_direction { ACCEL_IN, ACCEL_OUT, ACCEL_DIRECTIONS };

@@ -32,7 +32,7 @@ UniqueFd CreateBpfMap(const BpfMapShape& shape, const char* name);
 UniqueFd LoadBpfProgram(std::span<const uint64_t> instructions, std::span<const BpfMapUse> maps, const char* name);
 
 /**
- * Beside the programs that others have there, and gone with the descriptor, also when the process is killed (tcx,
+ * Behind the programs that others have there, and gone with the descriptor, also when the process is killed (tcx,
  * Linux 6.6).
  * @throws SystemError: EINVAL on an older kernel, ENODEV, EPERM
  */

@@ -158,6 +158,7 @@ export class Forwarding {
       overheadBytes,
       offloads: options.offloads,
       engine: options.engine,
+      attachFilters: kernel.attachFilters(options.deviceName),
       naive: options.naive,
       checkInnerSource: options.checkInnerSource,
       answer: (datagram: Uint8Array) =>

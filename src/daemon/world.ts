@@ -3,6 +3,7 @@
 import type { NativeNotifySocket } from "../addon.js";
 import type { Backend, BackendInput, Underlay } from "../backend/backend.js";
 import type { LinkReach } from "../backend/direct-route.js";
+import type { AttachFilters } from "../dataplane/accelerator.js";
 import type { Pump, PumpOptions } from "../dataplane/pump.js";
 import type { HopsackError } from "../errors.js";
 import type { OverlapInput } from "../kernel/overlap.js";
@@ -50,6 +51,8 @@ export interface Kernel {
   openReconciler(options: Omit<ReconcilerOptions, "rtnetlink" | "openMonitor" | "onLinkMade">): PlanKeeper;
   /** Whom this link reaches without a router, as the routes are now. */
   linkReach(linkIndex: number): LinkReach;
+  /** Where eBPF programs need filters of tc; `instance` is what ours are known by. */
+  attachFilters(instance: string): AttachFilters;
   isLinkThere(ifIndex: number): boolean;
   /** Packets the kernel dropped because the device's transmit queue was full. */
   transmitDrops(ifIndex: number): number;

@@ -2,7 +2,7 @@
 // cannot be used the pump carries everything, and `report` says why. Nothing here ever fails the daemon.
 import type { AcceleratorCounts, NativeAccelerator, NativeAddon } from "../addon.js";
 import type { TunnelSocket, Underlay } from "../backend/backend.js";
-import { errnoOf, messageOf } from "../errors.js";
+import { errnoOf, HopsackError, messageOf } from "../errors.js";
 
 /** `auto`: eBPF where it is known to be the faster one, else the pump. */
 export type Engine = "auto" | "pump" | "ebpf";
@@ -26,7 +26,22 @@ export interface CarriedByKernel {
   readonly lost: number;
 }
 
+/** An eBPF program for one direction of a link. */
+interface LinkProgram {
+  readonly linkIndex: number;
+  readonly linkName: string;
+  readonly direction: "ingress" | "egress";
+  readonly programFd: number;
+}
+
+/**
+ * Puts programs on their links by filters of tc; the returned function takes them away again.
+ * @throws HopsackError when the kernel refuses; none of them stays then
+ */
+export type AttachFilters = (programs: readonly LinkProgram[]) => () => void;
+
 export interface AcceleratedPump {
+  readonly attachFilters: AttachFilters;
   readonly socket: TunnelSocket;
   readonly underlay: Underlay;
   readonly engine: Engine;
@@ -48,28 +63,37 @@ export class Accelerator {
   #report: EngineReport;
   /** Kept when the programs are gone: what is counted never shrinks. */
   #last: AcceleratorCounts = NOTHING;
+  readonly #detach: () => void;
   #published: Parameters<NativeAccelerator["publish"]> | null = null;
 
-  private constructor(native: NativeAccelerator | null, report: EngineReport) {
+  private constructor(native: NativeAccelerator | null, report: EngineReport, detach: () => void = () => {}) {
     this.#native = native;
     this.#report = report;
+    this.#detach = detach;
   }
 
-  static open(addon: NativeAddon, tunIfIndex: number, pump: AcceleratedPump): Accelerator {
+  static open(
+    addon: NativeAddon,
+    tun: { readonly name: string; readonly ifIndex: number },
+    pump: AcceleratedPump,
+  ): Accelerator {
     const { underlay, socket } = pump;
     const objection = objectionTo(addon, pump);
     if (objection !== null) return new Accelerator(null, { name: "pump", reason: objection });
+    let native: NativeAccelerator | null = null;
     try {
-      const native = new addon.Accelerator({
+      native = new addon.Accelerator({
         bindAddress: underlay.address,
         bindPort: socket.port,
         underlayIfIndex: underlay.linkIndex,
-        tunIfIndex,
+        tunIfIndex: tun.ifIndex,
       });
-      const reason =
+      const { how, detach } = attach(native, tun, pump);
+      const why =
         pump.engine === "ebpf" ? "asked for by --engine ebpf" : `${underlay.linkName} carries super-packets whole`;
-      return new Accelerator(native, { name: "ebpf", reason });
+      return new Accelerator(native, { name: "ebpf", reason: `${why}; ${how}` }, detach);
     } catch (error) {
+      native?.close();
       return new Accelerator(null, { name: "pump", reason: refusal(error) });
     }
   }
@@ -108,9 +132,31 @@ export class Accelerator {
   close(): void {
     if (this.#native === null) return;
     this.#last = this.#native.counts();
-    this.#native.close();
+    this.#native.close(); // what is still attached by filters leads nowhere from here on
     this.#native = null;
+    this.#detach();
   }
+}
+
+/** By what the kernel has for it: links of its own (tcx), which go with the process, or filters of tc. */
+function attach(
+  native: NativeAccelerator,
+  tun: { readonly name: string; readonly ifIndex: number },
+  { underlay, attachFilters }: AcceleratedPump,
+): { readonly how: string; readonly detach: () => void } {
+  try {
+    native.attach();
+    return { how: "by tcx", detach: () => {} };
+  } catch (error) {
+    if (errnoOf(error) !== "EINVAL") throw error;
+  }
+  const { inFd, outFd } = native.openDoors();
+  const way = { linkIndex: underlay.linkIndex, linkName: underlay.linkName };
+  const detach = attachFilters([
+    { ...way, direction: "ingress", programFd: inFd },
+    { linkIndex: tun.ifIndex, linkName: tun.name, direction: "egress", programFd: outFd },
+  ]);
+  return { how: "by tc filters", detach };
 }
 
 /** Why the pump is to carry everything; null: nothing speaks against the programs. */
@@ -127,10 +173,10 @@ function objectionTo(addon: NativeAddon, { engine, naive, socket, underlay }: Ac
 
 function refusal(error: unknown): string {
   const step = error instanceof Error && "syscall" in error ? String(error.syscall) : "";
+  if (error instanceof HopsackError) return error.message;
   const isForbidden = ["EPERM", "EACCES"].includes(errnoOf(error) ?? "");
   if (isForbidden && step !== "BPF_PROG_LOAD")
     return "eBPF is not permitted here; give hopsackd CAP_BPF, or run it as root";
-  if (step === "BPF_LINK_CREATE")
-    return `this kernel cannot attach the eBPF programs (Linux 6.6 can): ${messageOf(error)}`;
+  if (step === "BPF_LINK_CREATE") return `the eBPF programs cannot be attached: ${messageOf(error)}`;
   return `the kernel does not take the eBPF programs: ${messageOf(error)}`;
 }

@@ -4,7 +4,13 @@ import { type HandedOver, loadAddon, type NativeAddon, type NativePump, type Off
 import type { TunnelSocket, Underlay } from "../backend/backend.js";
 import { errnoOf, HopsackError, messageOf } from "../errors.js";
 import type { PumpRoute } from "../plan/plan.js";
-import { Accelerator, type CarriedByKernel, type Engine, type EngineReport } from "./accelerator.js";
+import {
+  Accelerator,
+  type AttachFilters,
+  type CarriedByKernel,
+  type Engine,
+  type EngineReport,
+} from "./accelerator.js";
 import { encodeFib } from "./fib-records.js";
 
 /** The drop reason of a packet that the eBPF programs had no memory for. */
@@ -19,6 +25,7 @@ export interface PumpOptions {
   /** flannel's loop instead of the batched one. */
   readonly naive: boolean;
   readonly engine: Engine;
+  readonly attachFilters: AttachFilters;
   readonly checkInnerSource: boolean;
   /** What goes back to a host whose datagram is one of `socket.questions`; null: nothing. */
   readonly answer: (datagram: Uint8Array) => Uint8Array | null;
@@ -77,7 +84,8 @@ export class Pump {
         counters: words,
         handedOver: options.handedOver,
       });
-      return new Pump(addon, native, words, Accelerator.open(addon, native.tunIfIndex, options));
+      const tun = { name: native.tunName, ifIndex: native.tunIfIndex };
+      return new Pump(addon, native, words, Accelerator.open(addon, tun, options));
     } catch (error) {
       throw explainOpenError(error, options);
     }

@@ -1,35 +1,30 @@
 // The eBPF engine of UDP mode: which packets the programs carry, which they leave to the pump, and what stays when they go.
 //
 //   [a 192.168.50.10, 10.244.1.0/24] ── br0 ── [b 192.168.50.11, 10.244.2.0/24]
-import { execFileSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import t, { type Test } from "tap";
+import {
+  carried,
+  datagramsReceived,
+  EBPF,
+  forge,
+  hear,
+  SEGMENT_BYTES,
+  SEGMENTS,
+  startPair,
+} from "../support/accelerated.js";
 import { Daemon, type Host, makeHost, withDaemons } from "../support/hopsackd.js";
 import { run, until } from "../support/netns.js";
 import { Place } from "../support/place.js";
-import { ping, pings, received, sha256, startScript } from "../support/traffic.js";
+import { ping, pings, received, sha256 } from "../support/traffic.js";
 
-const EBPF = ["--engine", "ebpf"];
 const STREAM_BYTES = 20_000_000;
-const SEGMENTS = 40;
-const SEGMENT_BYTES = 1000;
 
 withDaemons(t, import.meta.url, async () => {
   const a = await makeHost("a", "192.168.50.10");
   const b = await makeHost("b", "192.168.50.11");
 
-  const carried = (place: Place, host: Host): { sent: number; received: number } => {
-    const { sent, received } = place.status(host).traffic?.carriedByEbpf ?? {};
-    return { sent: sent?.packets ?? 0, received: received?.packets ?? 0 };
-  };
-
-  async function startBoth(t: Test, flagsOf: (host: Host) => readonly string[] = () => EBPF) {
-    const place = new Place(t);
-    const daemons = await place.startAll(t, [a, b], flagsOf);
-    await until("both know each other", () => [a, b].every((host) => place.status(host).peers.length === 1));
-    await until("the neighbours are known", () => pings(a, "10.244.2.0") && pings(b, "10.244.1.0"));
-    return { place, daemons };
-  }
+  const startBoth = (t: Test, flagsOf?: (host: Host) => readonly string[]) => startPair(t, [a, b], { flagsOf });
 
   t.test("a stream goes by the programs, byte for byte, in super-packets", async (t) => {
     const { place } = await startBoth(t);
@@ -43,6 +38,14 @@ withDaemons(t, import.meta.url, async () => {
     t.equal(after?.sent.tunCalls, before?.sent.tunCalls, "not one by the pump");
     t.ok((after?.sent.superPackets ?? 0) > (before?.sent.superPackets ?? 0));
     t.ok(carried(place, b).received >= packets * 0.99, `${carried(place, b).received} received`);
+  });
+
+  t.test("the first packet waits for the neighbour, and arrives", async (t) => {
+    const { place } = await startBoth(t);
+    const { sent } = carried(place, a);
+    run("ip -n a neigh flush dev eth0");
+    t.ok(pings(a, "10.244.2.0"));
+    t.equal(carried(place, a).sent, sent + 1);
   });
 
   t.test("a UDP super-packet arrives as the datagrams that it is made of", async (t) => {
@@ -157,60 +160,3 @@ withDaemons(t, import.meta.url, async () => {
     run("ip netns exec a ethtool -K eth0 tso on");
   });
 });
-
-/** Sends all bytes in one UDP super-packet (UDP_SEGMENT); the sha256 of the datagrams that arrived. */
-async function datagramsReceived(from: Host, to: Host, address: string, payload: Buffer): Promise<string> {
-  const receiver = startScript(
-    to,
-    `const hash = require("crypto").createHash("sha256");
-    let count = 0;
-    const socket = require("dgram").createSocket("udp4").on("message", (message) => {
-      hash.update(message);
-      if (++count === ${SEGMENTS}) console.log(hash.digest("hex"));
-    });
-    socket.bind(7001, () => console.log("ready"));`,
-  );
-  let said = "";
-  receiver.stdout?.on("data", (chunk) => (said += chunk));
-  try {
-    await until("the receiver is ready", () => said.includes("ready"));
-    const script = `
-import socket, sys
-s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-s.setsockopt(socket.IPPROTO_UDP, 103, ${SEGMENT_BYTES})
-s.sendto(sys.stdin.buffer.read(), ("${address}", 7001))`;
-    execFileSync("ip", ["netns", "exec", from.name, "python3", "-c", script], { input: payload });
-    await until("all datagrams have arrived", () => said.trim().includes("\n"));
-  } finally {
-    receiver.kill();
-  }
-  return said.split("\n")[1] ?? "";
-}
-
-/** A socket on the tunnel's port, in the daemon's place. */
-function hear(host: Host): { heard: () => boolean; stop: () => void } {
-  const script = `require("dgram").createSocket("udp4").on("message", () => console.log("heard")).bind(8285)`;
-  const child = startScript(host, script);
-  let said = "";
-  child.stdout?.on("data", (chunk) => (said += chunk));
-  return { heard: () => said !== "", stop: () => void child.kill() };
-}
-
-/** One ping in a datagram without a checksum, as the programs send it. */
-function forge(from: Host, { outerSource, innerSource }: { outerSource: string; innerSource: string }): void {
-  const script = `
-import socket, struct
-def total(data):
-    s = sum(struct.unpack("!%dH" % (len(data) // 2), data))
-    s = (s & 0xffff) + (s >> 16)
-    return ~((s & 0xffff) + (s >> 16)) & 0xffff
-icmp = struct.pack("!BBHHH", 8, 0, 0, 1, 1) + bytes(8)
-icmp = icmp[:2] + struct.pack("!H", total(icmp)) + icmp[4:]
-ip = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 20 + len(icmp), 0, 0x4000, 64, 1, 0, socket.inet_aton("${innerSource}"), socket.inet_aton("10.244.2.0"))
-ip = ip[:10] + struct.pack("!H", total(ip)) + ip[12:]
-s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-s.setsockopt(socket.SOL_SOCKET, 11, 1)
-s.bind(("${outerSource}", 0))
-s.sendto(ip + icmp, ("192.168.50.11", 8285))`;
-  execFileSync("ip", ["netns", "exec", from.name, "python3", "-c", script]);
-}

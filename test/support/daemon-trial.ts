@@ -143,6 +143,7 @@ export class Trial {
         isLinkThere: (ifIndex) => this.networkLinks.has(ifIndex),
         transmitDrops: () => 0,
         linkReach: () => this.reach,
+        attachFilters: () => () => () => {},
         openReconciler: (events) => {
           this.events = events;
           return {
