@@ -174,9 +174,11 @@ function objectionTo(addon: NativeAddon, { engine, naive, socket, underlay }: Ac
 function refusal(error: unknown): string {
   const step = error instanceof Error && "syscall" in error ? String(error.syscall) : "";
   if (error instanceof HopsackError) return error.message;
-  const isForbidden = ["EPERM", "EACCES"].includes(errnoOf(error) ?? "");
-  if (isForbidden && step !== "BPF_PROG_LOAD")
-    return "eBPF is not permitted here; give hopsackd CAP_BPF, or run it as root";
+  const errno = errnoOf(error) ?? "";
+  if (step === "BPF_PROG_LOAD" && errno === "EACCES")
+    return "the kernel's verifier refuses the eBPF programs of a process without CAP_PERFMON; give hopsackd that too, or run it as root";
+  if (["EPERM", "EACCES"].includes(errno))
+    return "eBPF is not permitted here; give hopsackd CAP_BPF and CAP_PERFMON, or run it as root";
   if (step === "BPF_LINK_CREATE") return `the eBPF programs cannot be attached: ${messageOf(error)}`;
   return `the kernel does not take the eBPF programs: ${messageOf(error)}`;
 }

@@ -142,7 +142,7 @@ withDaemons(t, import.meta.url, async () => {
     await daemon.logged("ready");
     t.match(place.status(a).engine, {
       name: "pump",
-      reason: "eBPF is not permitted here; give hopsackd CAP_BPF, or run it as root",
+      reason: "eBPF is not permitted here; give hopsackd CAP_BPF and CAP_PERFMON, or run it as root",
     });
     t.equal(daemon.lines.filter(({ event }) => event === "engine_not_used").length, 1);
   });
