@@ -68,6 +68,8 @@ interface NativePumpOptions {
   readonly onPunt: (datagram: Uint8Array) => Uint8Array | null;
   /** One word for each of `counterNames`, over a SharedArrayBuffer; written by the pump's threads, read with Atomics. */
   readonly counters: BigUint64Array;
+  /** By slot of the forwarding table: first half sent, second half received; dataplane/peer-slots.ts. */
+  readonly peerBytes: BigUint64Array;
   /** Goes on with these instead of opening others; the pump's from here on, closed when they cannot be used (EBADFD). */
   readonly handedOver: HandedOver | null;
 }
@@ -148,7 +150,10 @@ export interface NativeAddon {
   readonly isEthernet: (linkName: string) => boolean;
   /** Whether a super-packet that leaves by the link arrives as one: a veth pair with its offloads on. */
   readonly carriesSuperPackets: (linkName: string) => boolean;
-  readonly NetlinkSocket: new () => NativeNetlinkSocket;
+  /** `netns`: path of the network namespace to talk about; the caller's own by default. */
+  readonly NetlinkSocket: new (
+    netns?: string,
+  ) => NativeNetlinkSocket;
   /**
    * `groups`: RTNLGRP_* or NFNLGRP_* numbers of `protocol` (NETLINK_ROUTE by default). `onMessages` gets whole messages; an
    * empty list means events were lost (ENOBUFS).

@@ -1,43 +1,43 @@
 // The one error type of the project. Lower layers throw it, daemon/daemon.ts decides about retries, and only the cli
 // turns a code into an exit status. Anything else that is thrown is our own bug.
 
-/** Every code a user can meet; stable across versions, listed with its cure in the man page. */
-const ERROR_CODES = [
-  "BAD_OPTION", // a command-line flag, environment variable or argument cannot be used
-  "BAD_CONFIG", // the network configuration is not valid
-  "BAD_LEASE", // a lease in the store cannot be read
-  "NETWORK_OVERLAP", // the Network covers an address or route that this host already uses
-  "NETWORK_FULL", // no free subnet is left
-  "PUBLIC_IP_TAKEN", // another host holds a lease with this host's public address
-  "LEASE_LOST", // the store no longer holds our lease
-  "SUBNET_TAKEN", // a subnet to be reserved belongs to another host, or overlaps one that does
-  "NO_SUCH_LEASE", // no lease of this key, subnet or public address is in the store
-  "LEASES_ORPHANED", // a new network configuration would leave live leases outside
-  "STORE_UNAVAILABLE", // the lease store cannot be reached, read or written
-  "NO_INTERFACE", // the underlay interface is not there, or cannot be chosen
-  "NO_ADDRESS", // the underlay interface has no usable address
-  "NOT_PERMITTED", // root or a capability is missing
-  "NO_TUN", // /dev/net/tun is missing or refuses
-  "DEVICE_BUSY", // the TUN device belongs to another process, or the VXLAN device's name or number to another device
-  "PORT_TAKEN", // the UDP port is in use
-  "KERNEL_REFUSED", // the kernel rejected a netlink request, an nftables rule or a thread
-  "FILE_UNWRITABLE", // a file of ours (subnet.env, socket, lab state) cannot be written
-  "HANDOVER_FAILED", // another daemon did not hand over device and socket, or those handed over cannot be used
-  "ALREADY_RUNNING", // another hopsackd serves this status socket
-  "NOT_RUNNING", // no hopsackd answers on the status socket
-  "TOOL_MISSING", // an outside program (ip, ping, iperf3 ...) is not installed
-  "TOOL_FAILED", // an outside program ended with an error
-  "ADDON_MISSING", // the native addon was not built for this machine
-  "LAB_EXISTS", // a lab of this name is already up
-  "LAB_NOT_FOUND", // no lab, host or pod of this name
-  "LAB_UNREACHABLE", // a pod of the lab does not answer
-  "WRONG_ROAD", // traffic to be measured does not take the way of its mode
-  "FIGURES_REFUSED", // a benchmark ended, and some of its figures were not shown
-  "BAD_RESULTS", // a benchmark's results file cannot be used
-  "REGRESSION", // a benchmark's results are worse than earlier ones, beyond noise
-] as const;
+/** Every code a user can meet, and when; stable across versions, and listed in the man pages. */
+export const ERROR_CODES = {
+  BAD_OPTION: "a command-line flag, environment variable or argument cannot be used",
+  BAD_CONFIG: "the network configuration is not valid",
+  BAD_LEASE: "a lease in the store cannot be read",
+  NETWORK_OVERLAP: "the Network covers an address or route that this host already uses",
+  NETWORK_FULL: "no free subnet is left",
+  PUBLIC_IP_TAKEN: "another host holds a lease with this host's public address",
+  LEASE_LOST: "the store no longer holds our lease",
+  SUBNET_TAKEN: "a subnet to be reserved belongs to another host, or overlaps one that does",
+  NO_SUCH_LEASE: "no lease of this key, subnet or public address is in the store",
+  LEASES_ORPHANED: "a new network configuration would leave live leases outside",
+  STORE_UNAVAILABLE: "the lease store cannot be reached, read or written",
+  NO_INTERFACE: "the underlay interface is not there, or cannot be chosen",
+  NO_ADDRESS: "the underlay interface has no usable address",
+  NOT_PERMITTED: "root or a capability is missing",
+  NO_TUN: "/dev/net/tun is missing or refuses",
+  DEVICE_BUSY: "the TUN device belongs to another process, or the VXLAN device's name or number to another device",
+  PORT_TAKEN: "the UDP port is in use",
+  KERNEL_REFUSED: "the kernel rejected a netlink request, an nftables rule or a thread",
+  FILE_UNWRITABLE: "a file of ours (subnet.env, socket, lab state) cannot be written",
+  HANDOVER_FAILED: "another daemon did not hand over device and socket, or those handed over cannot be used",
+  ALREADY_RUNNING: "another hopsackd serves this status socket",
+  NOT_RUNNING: "no hopsackd answers on the status socket",
+  TOOL_MISSING: "an outside program (ip, ping, iperf3 ...) is not installed",
+  TOOL_FAILED: "an outside program ended with an error",
+  ADDON_MISSING: "the native addon was not built for this machine",
+  LAB_EXISTS: "a lab of this name is already up",
+  LAB_NOT_FOUND: "no lab, host or pod of this name",
+  LAB_UNREACHABLE: "a pod of the lab does not answer",
+  WRONG_ROAD: "traffic to be measured does not take the way of its mode",
+  FIGURES_REFUSED: "a benchmark ended, and some of its figures were not shown",
+  BAD_RESULTS: "a benchmark's results file cannot be used",
+  REGRESSION: "a benchmark's results are worse than earlier ones, beyond noise",
+} as const satisfies Record<string, string>;
 
-export type ErrorCode = (typeof ERROR_CODES)[number];
+export type ErrorCode = keyof typeof ERROR_CODES;
 
 export interface ErrorOptions {
   /** The same call may succeed later (default: false). */

@@ -48,8 +48,9 @@ class SocketWrap : public Napi::ObjectWrap<SocketWrap> {
   }
 
   explicit SocketWrap(const Napi::CallbackInfo& info)
-      : Napi::ObjectWrap<SocketWrap>(info),
-        socket_(WithErrors(info.Env(), [] { return std::make_unique<NetlinkSocket>(); })) {}
+      : Napi::ObjectWrap<SocketWrap>(info), socket_(WithErrors(info.Env(), [&] {
+          return std::make_unique<NetlinkSocket>(info[0].IsString() ? info[0].As<Napi::String>().Utf8Value() : "");
+        })) {}
 
  private:
   Napi::Value Request(const Napi::CallbackInfo& info) {

@@ -110,7 +110,9 @@ class PumpWrap : public Napi::ObjectWrap<PumpWrap> {
     const auto options = info[0].As<Napi::Object>();
     auto counters = options.Get("counters").As<Napi::BigUint64Array>();
     if (counters.ElementLength() != kWordCount) throw BadArgument(info.Env(), "counters must have one word per name");
+    auto peer_bytes = options.Get("peerBytes").As<Napi::BigUint64Array>();
     counters_ = Napi::Persistent(counters.As<Napi::Object>());
+    peer_bytes_ = Napi::Persistent(peer_bytes.As<Napi::Object>());
     PumpOptions pump_options = {
         options.Get("tunName").As<Napi::String>(),
         ParseLocal(options),
@@ -124,6 +126,7 @@ class PumpWrap : public Napi::ObjectWrap<PumpWrap> {
         ParsePunts(options),
         [this] { wake_.NonBlockingCall(); },
         counters.Data(),
+        {peer_bytes.Data(), peer_bytes.ElementLength()},
         ParseHandedOver(options.Get("handedOver")),
     };
     try {
@@ -195,7 +198,7 @@ class PumpWrap : public Napi::ObjectWrap<PumpWrap> {
   }
   void Stop(const Napi::CallbackInfo&) { StopAll(); }
 
-  Napi::ObjectReference counters_;  // keeps the words alive while threads count
+  Napi::ObjectReference counters_, peer_bytes_;  // keep the words alive while threads count
   Wake wake_;
   bool is_stopped_ = false;
   std::unique_ptr<Pump> pump_;

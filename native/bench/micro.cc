@@ -114,7 +114,8 @@ class Loop {
     socklen_t length = sizeof self;
     Check(getsockname(socket_.fd(), reinterpret_cast<sockaddr*>(&self), &length), "getsockname");
     const uint16_t port = ntohs(self.sin_port);
-    const Packet hop = {127, 0, 0, 1, static_cast<uint8_t>(port), static_cast<uint8_t>(port >> 8), 0, 0, 0, 0, 0, 0};
+    const Packet hop = {127, 0, 0, 1, static_cast<uint8_t>(port), static_cast<uint8_t>(port >> 8), 0, 0, 0, 0, 0, 0,
+                        0,   0, 0, 0};
     Packet route(24);
     route[0] = 10, route[16] = 4, route[17] = 8;
     fibs_.Publish(std::make_unique<const Fib>(hop, ConstBytes(), route));
@@ -146,6 +147,7 @@ class Loop {
   FibPublisher fibs_;
   StopEvent stop_;
   std::array<uint64_t, kWordCount> words_{};
+  std::array<uint64_t, 32> peer_bytes_{};
   std::array<int, 1> lanes_ = {socket_.fd()};
   OffloadFlags offloads_ = {true, true, socket_.SupportsGso(), socket_.SetGro(true), true};
   ThreadContext context_{tun_[0].get(),
@@ -160,7 +162,7 @@ class Loop {
                          nullptr,
                          fibs_,
                          stop_,
-                         SharedCounters(words_.data())};
+                         SharedCounters(words_.data(), peer_bytes_)};
   Outbound outbound_{context_};
   Inbound inbound_{context_};
   Packet out_ = Packet(sizeof kCut + kCut.hdr_len + kSuperPacketBytes);

@@ -1,8 +1,10 @@
 #include "io/netlink_socket.h"
 
+#include <fcntl.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 #include <poll.h>
+#include <sched.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -10,6 +12,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <optional>
 #include <utility>
 
 #include "io/system_error.h"
@@ -43,6 +46,27 @@ UniqueFd OpenRequestSocket() {
   EnableIfKnown(fd.get(), NETLINK_GET_STRICT_CHK);
   setsockopt(fd.get(), SOL_SOCKET, SO_RCVBUF, &kReceiveQueueBytes, sizeof kReceiveQueueBytes);
   Check(setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &kAnswerLimit, sizeof kAnswerLimit), "setsockopt");
+  return fd;
+}
+
+UniqueFd OpenNetns(const std::string& path) {
+  return path.empty() ? UniqueFd() : UniqueFd(Check(open(path.c_str(), O_RDONLY | O_CLOEXEC), "open"));
+}
+
+/** A socket stays in the namespace it was opened in; setns(2) moves one thread, so one that ends at once does it. */
+UniqueFd OpenRequestSocketIn(const UniqueFd& netns) {
+  if (!netns) return OpenRequestSocket();
+  UniqueFd fd;
+  std::optional<SystemError> failure;
+  StartThread([&] {
+    try {
+      Check(setns(netns.get(), CLONE_NEWNET), "setns");
+      fd = OpenRequestSocket();
+    } catch (const SystemError& error) {
+      failure = error;
+    }
+  }).join();
+  if (failure) throw *failure;
   return fd;
 }
 
@@ -115,7 +139,8 @@ void ForEachMessage(std::span<const uint8_t> datagram, Visit visit) {
 
 }  // namespace
 
-NetlinkSocket::NetlinkSocket() : fd_(OpenRequestSocket()), buffer_(kReceiveBytes) {}
+NetlinkSocket::NetlinkSocket(const std::string& netns)
+    : netns_(OpenNetns(netns)), fd_(OpenRequestSocketIn(netns_)), buffer_(kReceiveBytes) {}
 
 std::vector<NetlinkMessage> NetlinkSocket::Request(std::span<const std::span<const uint8_t>> requests) {
   for (const auto request : requests) CheckRequest(request);
@@ -131,7 +156,7 @@ std::vector<NetlinkMessage> NetlinkSocket::Request(std::span<const std::span<con
       requests = requests.subspan(batch.size());
     }
   } catch (const SystemError&) {
-    fd_ = OpenRequestSocket();  // late answers and a dump half done go with the old socket
+    fd_ = OpenRequestSocketIn(netns_);  // late answers and a dump half done go with the old socket
     throw;
   }
   return answers;

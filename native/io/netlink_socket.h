@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <span>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -17,8 +18,11 @@ using NetlinkMessage = std::vector<uint8_t>;
 
 class NetlinkSocket {
  public:
-  /** @throws SystemError */
-  NetlinkSocket();
+  /**
+   * @param netns path of the network namespace to talk about, `/run/netns/x`; empty: the caller's own
+   * @throws SystemError: EINVAL when the path is no network namespace
+   */
+  explicit NetlinkSocket(const std::string& netns = {});
 
   /**
    * Sends the requests, as many at once as their answers fit the receive buffer, and returns every message received
@@ -33,6 +37,7 @@ class NetlinkSocket {
   void SendBatch(std::span<const std::span<const uint8_t>> batch) const;
   void ReceiveAnswers(std::vector<uint32_t> pending, std::vector<NetlinkMessage>& answers);
 
+  UniqueFd netns_;
   UniqueFd fd_;
   std::vector<uint8_t> buffer_;
 };

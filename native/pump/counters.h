@@ -2,10 +2,13 @@
 // the shared words lie in memory that JavaScript allocated and reads with Atomics.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <atomic>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <span>
 
 namespace hopsack {
 
@@ -47,6 +50,11 @@ namespace hopsack {
   X(fib_routes)           \
   X(device_lost)
 
+// X(upper bound): rounds of a packet thread by the packets that it carried at once.
+#define HOPSACK_BATCH_SIZES(X) X(1) X(2) X(4) X(8) X(16) X(32) X(64) X(128) X(256) X(512) X(1024) X(inf)
+
+enum class Direction : uint8_t { kOutbound, kInbound };
+
 enum class Counter : uint8_t {
 #define X(name) name,
   HOPSACK_COUNTERS(X)
@@ -71,9 +79,14 @@ enum class Gauge : uint8_t {
 inline constexpr size_t kCounterCount = static_cast<size_t>(Counter::kCount);
 inline constexpr size_t kDropReasonCount = static_cast<size_t>(DropReason::kCount);
 inline constexpr size_t kGaugeCount = static_cast<size_t>(Gauge::kCount);
-inline constexpr size_t kWordCount = kCounterCount + kDropReasonCount + kGaugeCount;
+#define X(size) +1
+inline constexpr size_t kBatchSizeCount = HOPSACK_BATCH_SIZES(X);
+#undef X
+inline constexpr size_t kFirstGauge = kCounterCount + kDropReasonCount;
+inline constexpr size_t kFirstBatch = kFirstGauge + kGaugeCount;
+inline constexpr size_t kWordCount = kFirstBatch + 2 * kBatchSizeCount;
 
-/** Names of the shared words, in their order: counters, drop_<reason>, gauges. */
+/** Names of the shared words, in their order: counters, drop_<reason>, gauges, batches of each direction. */
 inline constexpr std::array<const char*, kWordCount> kWordNames = {
 #define X(name) #name,
     HOPSACK_COUNTERS(X)
@@ -83,6 +96,12 @@ inline constexpr std::array<const char*, kWordCount> kWordNames = {
 #undef X
 #define X(name) #name,
         HOPSACK_GAUGES(X)
+#undef X
+#define X(size) "outbound_batches_" #size,
+            HOPSACK_BATCH_SIZES(X)
+#undef X
+#define X(size) "inbound_batches_" #size,
+                HOPSACK_BATCH_SIZES(X)
 #undef X
 };
 
@@ -96,20 +115,40 @@ inline constexpr std::array<DropReasonText, kDropReasonCount> kDropReasons = {{
 #undef X
 }};
 
-/** The shared words. `words` must outlive every thread that counts. */
+/** The shared words. Both must outlive every thread that counts. */
 class SharedCounters {
  public:
-  explicit SharedCounters(uint64_t* words) : words_(words) {}
+  /** @param peer_bytes by peer: first half sent, second half received; the halves share no cache line */
+  SharedCounters(uint64_t* words, std::span<uint64_t> peer_bytes) : words_(words), peer_bytes_(peer_bytes) {}
 
-  void Add(size_t word, uint64_t amount) { At(word).fetch_add(amount, std::memory_order_relaxed); }
+  void Add(size_t word, uint64_t amount) {
+    std::atomic_ref<uint64_t>(words_[word]).fetch_add(amount, std::memory_order_relaxed);
+  }
   void Set(Gauge gauge, uint64_t value) {
-    At(kCounterCount + kDropReasonCount + static_cast<size_t>(gauge)).store(value, std::memory_order_relaxed);
+    std::atomic_ref<uint64_t>(words_[kFirstGauge + static_cast<size_t>(gauge)]).store(value, std::memory_order_relaxed);
+  }
+
+  size_t peer_slots() const { return peer_bytes_.size() / 2; }
+
+  // Each of these words is written by the thread of its direction alone: no locked instruction is needed.
+
+  void AddPeerBytes(Direction direction, uint32_t peer, uint64_t bytes) {
+    Bump(peer_bytes_[(direction == Direction::kInbound ? peer_slots() : 0) + peer], bytes);
+  }
+  void AddBatch(Direction direction, uint64_t packets) {
+    if (packets == 0) return;
+    const auto size = std::min<size_t>(static_cast<size_t>(std::bit_width(packets - 1)), kBatchSizeCount - 1);
+    Bump(words_[kFirstBatch + (direction == Direction::kInbound ? kBatchSizeCount : 0) + size], 1);
   }
 
  private:
-  std::atomic_ref<uint64_t> At(size_t word) { return std::atomic_ref<uint64_t>(words_[word]); }
+  static void Bump(uint64_t& word, uint64_t amount) {
+    const std::atomic_ref<uint64_t> shared(word);
+    shared.store(shared.load(std::memory_order_relaxed) + amount, std::memory_order_relaxed);
+  }
 
   uint64_t* words_;
+  std::span<uint64_t> peer_bytes_;
 };
 
 /** One thread's counts since its last Publish. */
@@ -127,6 +166,7 @@ class CounterBlock {
     }
   }
 
+  uint64_t count(Counter counter) const { return counts_[static_cast<size_t>(counter)]; }
   uint64_t drops(DropReason reason) const { return counts_[kCounterCount + static_cast<size_t>(reason)]; }
 
  private:

@@ -45,6 +45,7 @@ bool Inbound::RunOnce() {
   for (int slot = 0; slot < received; slot++) HandleReceive(static_cast<size_t>(slot));
   context_.fibs.Release(kInboundReader);
   WriteAll();
+  context_.shared.AddBatch(Direction::kInbound, counters_.count(Counter::udp_rx_datagrams));
   counters_.Publish(context_.shared);
   return true;
 }
@@ -85,6 +86,9 @@ void Inbound::HandleReceive(size_t slot) {
     HandleDatagram(receive, bytes.subspan(start, std::min(receive.segment_bytes, bytes.size() - start)));
     start += receive.segment_bytes;
   } while (start < bytes.size());
+  if (receive.peer != nullptr) {
+    context_.shared.AddPeerBytes(Direction::kInbound, receive.peer->peer, receive.accepted_bytes);
+  }
 }
 
 /**
@@ -97,7 +101,7 @@ bool Inbound::IsOnePacket(ConstBytes bytes) const {
 }
 
 Inbound::Receive Inbound::ReadControl(const msghdr& message, size_t bytes) {
-  Receive receive = {0, std::max<size_t>(bytes, 1), 0, kNotEct};
+  Receive receive = {0, std::max<size_t>(bytes, 1), 0, kNotEct, nullptr, 0};
   auto* mutable_message = const_cast<msghdr*>(&message);  // CMSG_NXTHDR wants it so
   for (cmsghdr* c = CMSG_FIRSTHDR(mutable_message); c != nullptr; c = CMSG_NXTHDR(mutable_message, c)) {
     if (c->cmsg_level == SOL_UDP && c->cmsg_type == UDP_GRO) {
@@ -114,13 +118,16 @@ Inbound::Receive Inbound::ReadControl(const msghdr& message, size_t bytes) {
   return receive;
 }
 
-void Inbound::HandleDatagram(const Receive& receive, Bytes datagram) {
+void Inbound::HandleDatagram(Receive& receive, Bytes datagram) {
   counters_.Add(Counter::udp_rx_datagrams);
   if (TakePunt(context_, *fib_, receive.sender, datagram, counters_)) return;
-  IpPacket packet;
-  const auto refused = CheckDatagram(context_, *fib_, receive.sender, datagram, &packet);
+  Arrival arrival;
+  const auto refused = CheckDatagram(context_, *fib_, receive.sender, datagram, &arrival);
   if (refused.has_value()) return counters_.Drop(*refused);
+  const IpPacket& packet = arrival.packet;
   if (!ApplyEcn(packet, receive.outer_ecn)) return counters_.Drop(DropReason::ecn_illegal);
+  receive.peer = arrival.peer;
+  receive.accepted_bytes += packet.size();
   if (coalescer_.full()) WriteAll();
   size_t gso_size = receive.gso_size;
   // Without UDP_GRO nobody says how long the segments are: as long as the device takes them.

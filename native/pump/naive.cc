@@ -45,6 +45,7 @@ bool NaiveLoop::TunToUdp() {
   counters_.Add(Counter::tun_rx_reads);
   counters_.Add(Counter::tun_rx_packets);
   counters_.Add(Counter::tun_rx_bytes, static_cast<uint64_t>(length));
+  context_.shared.AddBatch(Direction::kOutbound, 1);
   IpPacket packet;
   const Bytes bytes(buffer_.data() + kMaxEncapBytes, static_cast<size_t>(length));
   if (ParseIp(bytes, false, &packet) != IpError::kNone) {
@@ -69,6 +70,7 @@ void NaiveLoop::SendPacket(const IpPacket& packet) {
       counters_.Add(Counter::udp_tx_sends);
       counters_.Add(Counter::udp_tx_datagrams);
       counters_.Add(Counter::udp_tx_bytes, bytes);
+      context_.shared.AddPeerBytes(Direction::kOutbound, hop->peer, packet.size());
     }
   } else if (IsMulticastOrBroadcast(packet)) {
     counters_.Drop(DropReason::multicast);
@@ -89,20 +91,25 @@ bool NaiveLoop::UdpToTun() {
   counters_.Add(Counter::udp_rx_receives);
   counters_.Add(Counter::udp_rx_datagrams);
   counters_.Add(Counter::udp_rx_bytes, static_cast<uint64_t>(length));
+  context_.shared.AddBatch(Direction::kInbound, 1);
   WritePacket(sender.sin_addr.s_addr, Bytes(buffer_.data(), static_cast<size_t>(length)));
   return true;
 }
 
 void NaiveLoop::WritePacket(in_addr_t sender, Bytes datagram) {
   const Fib* fib = context_.fibs.Acquire(kOutboundReader);
-  IpPacket packet;
+  Arrival arrival;
   const bool is_punt = TakePunt(context_, *fib, sender, datagram, counters_);
   std::optional<DropReason> refused;
-  if (!is_punt) refused = CheckDatagram(context_, *fib, sender, datagram, &packet);
+  if (!is_punt) refused = CheckDatagram(context_, *fib, sender, datagram, &arrival);
+  const bool is_accepted = !is_punt && !refused.has_value();
+  if (is_accepted) {
+    context_.shared.AddPeerBytes(Direction::kInbound, arrival.peer->peer, arrival.packet.size());
+  }
   context_.fibs.Release(kOutboundReader);
-  if (is_punt) return;
-  if (refused.has_value()) return counters_.Drop(*refused);
-  writer_.Write(packet, SegmentPayload(packet, context_.inner_mtu_bytes));
+  if (refused.has_value()) counters_.Drop(*refused);
+  if (!is_accepted) return;
+  writer_.Write(arrival.packet, SegmentPayload(arrival.packet, context_.inner_mtu_bytes));
 }
 
 }  // namespace hopsack

@@ -45,6 +45,7 @@ bool Outbound::RunOnce() {
   Flush();
   context_.fibs.Release(kOutboundReader);
   if (result == ReadResult::kLost) ReportLostDevice();
+  context_.shared.AddBatch(Direction::kOutbound, counters_.count(Counter::tun_rx_packets));
   counters_.Publish(context_.shared);
   return reads > 0;
 }

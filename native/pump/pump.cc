@@ -2,6 +2,8 @@
 
 #include <pthread.h>
 
+#include <stdexcept>
+
 #include "io/thread.h"
 #include "pump/inbound.h"
 #include "pump/naive.h"
@@ -12,7 +14,7 @@ namespace hopsack {
 // The socket first: a taken port is found before a device exists.
 Pump::Pump(PumpOptions options)
     : is_handed_over_(options.handed_over.tun && options.handed_over.socket),
-      shared_(options.counter_words),
+      shared_(options.counter_words, options.peer_bytes),
       naive_(options.naive),
       port_(options.local.sin_port),
       wake_(options.wake),
@@ -69,6 +71,7 @@ OffloadFlags Pump::ProbeOffloads(const PumpOptions& options) {
 }
 
 void Pump::Publish(std::unique_ptr<const Fib> fib) {
+  if (fib->peer_slots() > shared_.peer_slots()) throw std::invalid_argument("a peer beyond those that are counted");
   shared_.Set(Gauge::fib_routes, fib->route_count());
   fibs_.Publish(std::move(fib));
 }

@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <thread>
 #include <vector>
@@ -37,6 +38,7 @@ struct PumpOptions {
   std::vector<PuntPattern> punts;  // datagrams for the control plane; none: it is asked nothing
   std::function<void()> wake;      // called when there may be some, on a thread of the pump's; must not block
   uint64_t* counter_words;         // kWordCount of them, valid until Stop has returned
+  std::span<uint64_t> peer_bytes;  // for SharedCounters; as long
   HandedOver handed_over;
 };
 

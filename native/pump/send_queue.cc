@@ -123,6 +123,7 @@ void SendQueue::CountSent(const Run& run) {
   counters_.Add(Counter::udp_tx_sends);
   counters_.Add(Counter::udp_tx_datagrams, run.segments);
   counters_.Add(Counter::udp_tx_bytes, run.bytes);
+  shared_.AddPeerBytes(Direction::kOutbound, run.hop->peer, run.bytes - run.segments * run.hop->header_bytes);
 }
 
 void SendQueue::HandleError(const Run& run, int error) {

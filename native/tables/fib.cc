@@ -6,7 +6,7 @@ namespace hopsack {
 namespace {
 
 // Layout of the records; the same numbers stand in src/dataplane/fib-records.ts.
-constexpr size_t kNextHopRecordBytes = 12;  // address 4, port 2, header length 2, header offset 4
+constexpr size_t kNextHopRecordBytes = 16;  // address 4, port 2, header length 2, header offset 4, peer 4
 constexpr size_t kRouteRecordBytes = 24;    // address 16, family 1, prefix length 1, on link 1, unused 1, next hop 4
 
 template <typename T>
@@ -14,6 +14,10 @@ T Load(const uint8_t* p) {
   T value;
   std::memcpy(&value, p, sizeof value);
   return value;
+}
+
+in_addr_t AddressOf(const NextHop& hop) {
+  return hop.endpoint.sin_addr.s_addr;
 }
 
 void Require(bool holds, const char* what) {
@@ -26,6 +30,7 @@ NextHop ParseNextHop(const uint8_t* record, ConstBytes headers) {
   hop.endpoint.sin_addr.s_addr = LoadRaw32(record);
   hop.endpoint.sin_port = htons(Load<uint16_t>(record + 4));
   hop.header_bytes = Load<uint16_t>(record + 6);
+  hop.peer = Load<uint32_t>(record + 12);
   const size_t offset = Load<uint32_t>(record + 8);
   Require(hop.header_bytes <= kMaxEncapBytes, "encapsulation header too long");
   Require(offset + hop.header_bytes <= headers.size(), "encapsulation header outside the header bytes");
@@ -54,8 +59,12 @@ FibRecords::FibRecords(ConstBytes next_hop_records, ConstBytes headers, ConstByt
 }
 
 Fib::Fib(FibRecords records) : next_hops_(std::move(records.next_hops)), route_count_(records.routes.size()) {
-  for (const NextHop& hop : next_hops_) peers_.push_back(hop.endpoint.sin_addr.s_addr);
-  std::sort(peers_.begin(), peers_.end());
+  for (const NextHop& hop : next_hops_) {
+    by_address_.push_back(static_cast<uint32_t>(by_address_.size()));
+    peer_slots_ = std::max(peer_slots_, size_t{hop.peer} + 1);
+  }
+  std::ranges::sort(by_address_, {}, [this](uint32_t hop) { return AddressOf(next_hops_[hop]); });
+
   std::vector<Lpm<uint32_t>::Prefix> v4;
   std::vector<Lpm<Ipv6Bits>::Prefix> v6;
   for (const FibRecords::Route& route : records.routes) {
@@ -66,8 +75,11 @@ Fib::Fib(FibRecords records) : next_hops_(std::move(records.next_hops)), route_c
   v6_ = Lpm<Ipv6Bits>(std::move(v6));
 }
 
-bool Fib::IsPeer(in_addr_t address) const {
-  return std::binary_search(peers_.begin(), peers_.end(), address);
+const NextHop* Fib::FindPeer(in_addr_t address) const {
+  const auto found =
+      std::ranges::lower_bound(by_address_, address, {}, [this](uint32_t hop) { return AddressOf(next_hops_[hop]); });
+  if (found == by_address_.end() || AddressOf(next_hops_[*found]) != address) return nullptr;
+  return &next_hops_[*found];
 }
 
 FibPublisher::~FibPublisher() {

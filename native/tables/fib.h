@@ -19,6 +19,7 @@ inline constexpr size_t kMaxEncapBytes = 64;
 /** Where packets for a prefix go, and the bytes that go in front of them. */
 struct NextHop {
   sockaddr_in endpoint;
+  uint32_t peer;  // whose bytes they are: a slot of SharedCounters
   uint16_t header_bytes;
   std::array<uint8_t, kMaxEncapBytes> header;
 };
@@ -56,17 +57,20 @@ class Fib {
     return hop == kNoRoute ? nullptr : &next_hops_[hop];
   }
 
-  /** Whether any next hop has this address (network byte order). */
-  bool IsPeer(in_addr_t address) const;
+  /** A next hop with this address (network byte order); nullptr: there is none. */
+  const NextHop* FindPeer(in_addr_t address) const;
 
   size_t route_count() const { return route_count_; }
+  /** One more than the highest slot of a peer. */
+  size_t peer_slots() const { return peer_slots_; }
 
  private:
   std::vector<NextHop> next_hops_;
-  std::vector<in_addr_t> peers_;  // sorted
+  std::vector<uint32_t> by_address_;  // indexes of next_hops_
   Lpm<uint32_t> v4_;
   Lpm<Ipv6Bits> v6_;
   size_t route_count_ = 0;
+  size_t peer_slots_ = 0;
 };
 
 /**

@@ -14,9 +14,10 @@ void AppendLe32(Packet& bytes, uint32_t value) {
   for (int i = 0; i < 4; i++) bytes.push_back(static_cast<uint8_t>(value >> (8 * i)));
 }
 
-Packet HopRecord(uint8_t last_byte, uint16_t header_bytes = 0, uint32_t header_offset = 0) {
+Packet HopRecord(uint8_t last_byte, uint16_t header_bytes = 0, uint32_t header_offset = 0, uint32_t peer = 0) {
   Packet record = {192, 168, 50, last_byte, 0x5d, 0x20, static_cast<uint8_t>(header_bytes), 0};
   AppendLe32(record, header_offset);
+  AppendLe32(record, peer);
   return record;
 }
 
@@ -47,8 +48,25 @@ TEST("fib: finds the next hop with its port and header, and knows its peers") {
   const NextHop* hop = fib.Lookup(view, view.destination());
   CHECK(hop != nullptr && ntohs(hop->endpoint.sin_port) == 8285 && hop->header_bytes == 3 && hop->header[2] == 3);
   CHECK(fib.Lookup(view, view.source()) == nullptr);
-  CHECK(fib.IsPeer(inet_addr("192.168.50.11")));
-  CHECK(!fib.IsPeer(inet_addr("192.168.50.12")));
+}
+
+TEST("fib: a peer is found by its address, whichever place its next hop has, and nobody else is") {
+  Packet hops;
+  for (const uint8_t last_byte : std::array<uint8_t, 4>{30, 11, 250, 12}) {
+    const Packet record = HopRecord(last_byte, 0, 0, last_byte);
+    hops.insert(hops.end(), record.begin(), record.end());
+  }
+  const Fib fib(hops, {}, {});
+  for (const char* address : {"192.168.50.11", "192.168.50.12", "192.168.50.30", "192.168.50.250"}) {
+    const NextHop* hop = fib.FindPeer(inet_addr(address));
+    CHECK(hop != nullptr && hop->endpoint.sin_addr.s_addr == inet_addr(address));
+    CHECK(hop != nullptr && hop->peer == ntohl(inet_addr(address)) % 256);
+  }
+  for (const char* address : {"192.168.50.10", "192.168.50.13", "0.0.0.0", "255.255.255.255"}) {
+    CHECK(fib.FindPeer(inet_addr(address)) == nullptr);
+  }
+  CHECK(fib.peer_slots() == 251);
+  CHECK(Fib().FindPeer(inet_addr("192.168.50.11")) == nullptr && Fib().peer_slots() == 0);
 }
 
 TEST("fib: records that do not fit each other are refused") {

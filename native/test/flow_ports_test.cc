@@ -39,7 +39,7 @@ class Road {
     const OffloadFlags offloads = {true, true, true, true, true};
     outbound_ = std::make_unique<Outbound>(ThreadContext{tun_[0], main_.fd(), lanes_, offloads, true, 28, 1450,
                                                          ExpectedHeader{}, true, nullptr, fibs_, stop_,
-                                                         SharedCounters(words_.data())});
+                                                         SharedCounters(words_.data(), peer_bytes_)});
   }
   ~Road() {
     close(tun_[0]);
@@ -79,7 +79,8 @@ class Road {
   /** 10.0.0.0/8 lies behind peer_. */
   void PublishPeer() {
     const uint16_t port = ntohs(NameOf(peer_).sin_port);
-    const Packet hop = {127, 0, 0, 1, static_cast<uint8_t>(port), static_cast<uint8_t>(port >> 8), 0, 0, 0, 0, 0, 0};
+    const Packet hop = {127, 0, 0, 1, static_cast<uint8_t>(port), static_cast<uint8_t>(port >> 8), 0, 0, 0, 0, 0, 0,
+                        0,   0, 0, 0};
     Packet route(24);
     route[0] = 10;
     route[16] = 4;
@@ -91,6 +92,7 @@ class Road {
   std::vector<UdpSocket> flows_;
   std::vector<int> lanes_;
   std::vector<uint64_t> words_;
+  std::array<uint64_t, 2> peer_bytes_{};
   FibPublisher fibs_;
   StopEvent stop_;
   int tun_[2];

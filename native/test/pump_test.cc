@@ -17,6 +17,8 @@ namespace hopsack::test {
 namespace {
 
 constexpr int kLimitMilliseconds = 20000;
+constexpr size_t kPeerSlots = 16;
+constexpr uint32_t kPeer = 3;
 constexpr uint8_t kHeader[] = {8, 0, 0, 0, 1, 2, 3, 0};
 
 struct Fixture {
@@ -25,6 +27,7 @@ struct Fixture {
   FibPublisher fibs;
   StopEvent stop;
   std::array<uint64_t, kWordCount> words{};
+  std::array<uint64_t, 2 * kPeerSlots> peer_bytes{};
   std::array<int, 1> lanes = {socket.fd()};
   ThreadContext context{tun[0].get(),
                         socket.fd(),
@@ -38,7 +41,7 @@ struct Fixture {
                         nullptr,
                         fibs,
                         stop,
-                        SharedCounters(words.data())};
+                        SharedCounters(words.data(), peer_bytes)};
 
   static std::array<UniqueFd, 2> SocketPair() {
     std::array<int, 2> fds{};
@@ -60,8 +63,9 @@ struct Fixture {
     socklen_t length = sizeof self;
     Check(getsockname(socket.fd(), reinterpret_cast<sockaddr*>(&self), &length), "getsockname");
     const uint16_t port = ntohs(self.sin_port);
-    const Packet hop = {127, 0, 0, 1, static_cast<uint8_t>(port), static_cast<uint8_t>(port >> 8), sizeof kHeader, 0,
-                        0,   0, 0, 0};
+    const Packet hop = {
+        127,   0, 0, 1, static_cast<uint8_t>(port), static_cast<uint8_t>(port >> 8), sizeof kHeader, 0, 0, 0, 0, 0,
+        kPeer, 0, 0, 0};
     Packet route(24);
     route[0] = 10, route[16] = 4, route[17] = 8;
     fibs.Publish(std::make_unique<const Fib>(hop, kHeader, route));
@@ -184,6 +188,30 @@ TEST("pump threads: streams go round while tables are replaced, and the threads 
   CHECK(!is_silent && came_back == written);
   const auto drops = f.words.begin() + kCounterCount;
   CHECK(std::accumulate(drops, drops + kDropReasonCount, uint64_t{0}) == 0);
+  // Inner bytes of both directions, headers of every segment included, and nothing for anybody else.
+  const uint64_t carried = f.words[static_cast<size_t>(Counter::tun_rx_bytes)];
+  CHECK(f.peer_bytes[kPeer] == carried && f.peer_bytes[kPeerSlots + kPeer] == carried);
+  CHECK(std::accumulate(f.peer_bytes.begin(), f.peer_bytes.end(), uint64_t{0}) == 2 * carried);
+}
+
+TEST("counters: a round of a packet thread is counted once, by how many packets it carried") {
+  std::array<uint64_t, kWordCount> words{};
+  SharedCounters shared(words.data(), {});
+  const auto counted_at = [&](Direction direction, uint64_t packets) {
+    words = {};
+    shared.AddBatch(direction, packets);
+    const auto word = std::ranges::find(words, 1U);
+    return word == words.end() ? std::string() : std::string(kWordNames[static_cast<size_t>(word - words.begin())]);
+  };
+  CHECK(counted_at(Direction::kOutbound, 0).empty());
+  CHECK(counted_at(Direction::kOutbound, 1) == "outbound_batches_1");
+  CHECK(counted_at(Direction::kOutbound, 2) == "outbound_batches_2");
+  CHECK(counted_at(Direction::kInbound, 3) == "inbound_batches_4");
+  CHECK(counted_at(Direction::kInbound, 64) == "inbound_batches_64");
+  CHECK(counted_at(Direction::kInbound, 65) == "inbound_batches_128");
+  CHECK(counted_at(Direction::kOutbound, 1024) == "outbound_batches_1024");
+  CHECK(counted_at(Direction::kOutbound, 1025) == "outbound_batches_inf");
+  CHECK(counted_at(Direction::kInbound, 100000) == "inbound_batches_inf");
 }
 
 }  // namespace hopsack::test

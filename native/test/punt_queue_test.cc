@@ -109,8 +109,8 @@ TEST("punt queue: a question of an unknown host is dropped as that, everything e
   const StopEvent stop;
   std::array<uint64_t, kWordCount> words{};
   ThreadContext context{
-      -1, -1, {}, {}, false, 0, 0, ExpectedHeader{}, true, &queue, fibs, stop, SharedCounters(words.data())};
-  const Packet hop = {192, 168, 50, 11, 0x5d, 0x20, 0, 0, 0, 0, 0, 0};
+      -1, -1, {}, {}, false, 0, 0, ExpectedHeader{}, true, &queue, fibs, stop, SharedCounters(words.data(), {})};
+  const Packet hop = {192, 168, 50, 11, 0x5d, 0x20, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0};
   const Fib fib(hop, {}, {});
   CounterBlock counters;
   Punt punt;

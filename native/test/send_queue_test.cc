@@ -15,7 +15,8 @@ struct Fixture {
   UniqueFd receiver = Loopback();
   StopEvent stop;
   std::array<uint64_t, kWordCount> words{};
-  SharedCounters shared{words.data()};
+  std::array<uint64_t, 4> peer_bytes{};
+  SharedCounters shared{words.data(), peer_bytes};
   CounterBlock counters;
   IcmpResponder icmp{-1, true, counters};
   std::array<int, 1> lanes = {sender.get()};
@@ -62,6 +63,18 @@ TEST("send queue: datagrams of one length to one host leave as one send and arri
   Fixture f;
   f.Send(f.Receiver());
   CHECK(f.Word("udp_tx_sends") == 1 && f.Word("udp_tx_datagrams") == 2 && f.Received() == 2);
+}
+
+TEST("send queue: what has left is counted for its peer without the bytes in front, what was refused is not") {
+  Fixture f;
+  NextHop hop = f.Receiver();
+  hop.peer = 1, hop.header_bytes = 8;
+  f.Send(hop);
+  const uint64_t sent = 2 * (f.datagrams[0].size() - hop.header_bytes);
+  CHECK(f.peer_bytes[1] == sent);
+  hop.endpoint.sin_port = 0;
+  f.Send(hop);
+  CHECK((f.peer_bytes == std::array<uint64_t, 4>{0, sent, 0, 0}));
 }
 
 TEST("send queue: a refused UDP_SEGMENT goes out singly, loses nothing, and switches the offload off") {

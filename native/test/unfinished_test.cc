@@ -57,7 +57,7 @@ struct Written {
 class Road {
  public:
   explicit Road(OffloadFlags offloads, size_t mtu_bytes = kMtu)
-      : socket_(Loopback(0)), sender_(Loopback(0)), words_(kWordCount), shared_(words_.data()) {
+      : socket_(Loopback(0)), sender_(Loopback(0)), words_(kWordCount), shared_(words_.data(), peer_bytes_) {
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, tun_) != 0) std::abort();
     const int buffer_bytes = 4 << 20;
     setsockopt(tun_[0], SOL_SOCKET, SO_SNDBUF, &buffer_bytes, sizeof buffer_bytes);
@@ -127,12 +127,13 @@ class Road {
 
   /** 127.0.0.1 is a peer. */
   void PublishPeer() {
-    const std::vector<uint8_t> hop = {127, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0};
+    const std::vector<uint8_t> hop = {127, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0};
     fibs_.Publish(std::make_unique<const Fib>(hop, ConstBytes{}, ConstBytes{}));
   }
 
   UdpSocket socket_, sender_;
   std::vector<uint64_t> words_;
+  std::array<uint64_t, 2> peer_bytes_{};
   SharedCounters shared_;
   FibPublisher fibs_;
   StopEvent stop_;

@@ -22,6 +22,7 @@ export function createAllocBackend(input: BackendInput): Backend {
     }),
     socket: null,
     objectionTo: () => null,
+    probeAddress: () => null,
     claimsOf: () => [],
     plan: (own): Plan => ({
       links: [],

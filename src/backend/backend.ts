@@ -82,6 +82,11 @@ export interface Backend {
   readonly deviceNames: readonly string[];
   /** Why this mode cannot reach a peer of its own type: one sentence with the cure; null when it can. */
   objectionTo(peer: Lease): string | null;
+  /**
+   * Where the daemon of the host with this lease answers probes: what shows that packets arrive. null: this mode makes nothing of which
+   * that could be told.
+   */
+  probeAddress(lease: Lease): string | null;
   /** What no other peer may claim as well. Only without objection. */
   claimsOf(peer: Lease): readonly Claim[];
   /** @param peers without objection, and no two of them with one claim */

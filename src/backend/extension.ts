@@ -49,6 +49,7 @@ export function createExtensionBackend(input: BackendInput): Backend {
     }),
     socket: null,
     objectionTo: () => null,
+    probeAddress: () => null,
     claimsOf: () => [],
     plan: (own, peers): Plan => ({
       links: [],

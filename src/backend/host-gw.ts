@@ -27,6 +27,8 @@ export function createHostGwBackend(input: BackendInput): Backend {
     }),
     socket: null,
     objectionTo: (peer) => objectionTo(peer, input),
+    // No device has the base address here; the way to a subnet is as good as the way to the host it is routed to.
+    probeAddress: ({ attrs }) => attrs.publicIp,
     claimsOf: () => [],
     plan: (own, peers): Plan => ({
       links: [],

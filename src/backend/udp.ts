@@ -7,7 +7,7 @@ import { formatPrefix } from "../net/prefix.js";
 import type { Plan, PumpRoute } from "../plan/plan.js";
 import type { Backend, BackendInput } from "./backend.js";
 import { isOnLink } from "./direct-route.js";
-import { deviceAddress, innerMtu, masquerades, PeerRows } from "./subnets.js";
+import { baseAddress, deviceAddress, innerMtu, masquerades, PeerRows } from "./subnets.js";
 
 const TYPE = "udp";
 const DEFAULT_PORT = 8285;
@@ -47,6 +47,7 @@ export function createUdpBackend(input: BackendInput): Backend {
     },
     deviceNames: [deviceName],
     objectionTo: () => null,
+    probeAddress: ({ subnet }) => baseAddress(subnet),
     claimsOf: () => [],
     plan: (own, peers): Plan => ({
       links: [{ kind: "tun", name: deviceName, mtuBytes, txQueueLength: TX_QUEUE_PACKETS }],

@@ -106,10 +106,13 @@ function endsOf({ underlay: { publicIp, publicIpv6 } }: BackendInput, { v4, v6 }
 }
 
 /** What both engines say of this host, and of others: nobody sees which of them a host without an IPv6 end runs. */
-export function vxlanIdentity(ends: OwnEnds): Pick<Backend, "leaseAttrs" | "objectionTo" | "claimsOf"> {
+export function vxlanIdentity(
+  ends: OwnEnds,
+): Pick<Backend, "leaseAttrs" | "objectionTo" | "probeAddress" | "claimsOf"> {
   return {
     leaseAttrs: (node) => leaseAttrs(ends, node),
     objectionTo: (peer) => objectionTo(peer, ends),
+    probeAddress: ({ subnet }) => baseAddress(subnet),
     claimsOf: (peer) => claimsOf(peer, ends),
   };
 }

@@ -22,11 +22,12 @@ export interface Choice {
 }
 
 /**
- * The stops within one profile: scenario by scenario, within it round by round, within that every mode. Even rounds go
+ * The stops within `profile`: scenario by scenario, within it round by round, within that every mode. Even rounds go
  * backwards, so that a machine that warms up, or is disturbed for a while, favours none.
  */
-export function stopsOf({ scenarios, modes, rounds }: Choice): Stop[] {
-  return scenarios.flatMap((scenario) =>
+export function stopsOf({ scenarios, modes, rounds }: Choice, profile: Profile): Stop[] {
+  const own = scenarios.filter(({ name }) => profile.scenarios?.includes(name) ?? true);
+  return own.flatMap((scenario) =>
     Array.from({ length: rounds }, (_, index) => index + 1).flatMap((round) =>
       (round % 2 === 1 ? modes : modes.toReversed()).map((mode) => ({ scenario, mode, round })),
     ),

@@ -8,6 +8,8 @@ export interface Profile {
   readonly ethtool: readonly string[];
   /** Who talks: the hosts themselves, or a pod of each by way of its host. */
   readonly ends: "hosts" | "pods";
+  /** Names of those that this cable makes a difference to, measured unless others are asked for; null: all. */
+  readonly scenarios: readonly string[] | null;
 }
 
 /**
@@ -20,6 +22,8 @@ const PLAIN_NIC = [
   ...["tx-udp_tnl-segmentation", "off", "tx-udp_tnl-csum-segmentation", "off", "gro", "on"],
 ];
 
+const BULK = ["tcp-1", "tcp-4", "tcp-bidir", "udp-1400"];
+
 export const PROFILES: readonly Profile[] = [
   {
     name: "offload",
@@ -27,6 +31,7 @@ export const PROFILES: readonly Profile[] = [
     mtuBytes: 1500,
     ethtool: [],
     ends: "hosts",
+    scenarios: null,
   },
   {
     name: "plain-nic",
@@ -34,6 +39,7 @@ export const PROFILES: readonly Profile[] = [
     mtuBytes: 1500,
     ethtool: PLAIN_NIC,
     ends: "hosts",
+    scenarios: BULK,
   },
   {
     name: "jumbo",
@@ -41,6 +47,7 @@ export const PROFILES: readonly Profile[] = [
     mtuBytes: 9000,
     ethtool: [],
     ends: "hosts",
+    scenarios: BULK,
   },
   {
     name: "offload-pods",
@@ -48,5 +55,6 @@ export const PROFILES: readonly Profile[] = [
     mtuBytes: 1500,
     ethtool: [],
     ends: "pods",
+    scenarios: null,
   },
 ];

@@ -79,10 +79,10 @@ async function measureAll(
   report: Report,
   openSite: OpenSite,
 ): Promise<boolean> {
-  const stops = stopsOf(choice);
-  const pace = new Pace(stops.length * choice.profiles.length);
+  const legs = choice.profiles.map((profile) => ({ profile, stops: stopsOf(choice, profile) }));
+  const pace = new Pace(legs.reduce((sum, { stops }) => sum + stops.length, 0));
   try {
-    for (const profile of choice.profiles) {
+    for (const { profile, stops } of legs) {
       await new ProfileRun(profile, choice, ledger, pace, report).run(stops, openSite, signal);
     }
     return true;

@@ -71,7 +71,7 @@ export async function lookAtWire(host: string, socket: string, signal: AbortSign
   const places = placesOf(host, underlay.name, overlay, socket);
   const profile: Profile = {
     ...{ name: "wire", title: `between two machines, by ${underlay.name} to ${host}` },
-    ...{ mtuBytes: underlay.mtuBytes, ethtool: [], ends: "hosts" },
+    ...{ mtuBytes: underlay.mtuBytes, ethtool: [], ends: "hosts", scenarios: null },
   };
   const site: Site = {
     placeOf: (mode) => {

@@ -9,6 +9,7 @@ import { PROFILES } from "../bench/profiles.js";
 import type { BenchResults } from "../bench/results.js";
 import { type BenchEvent, type OpenSite, runBenchmark } from "../bench/runner.js";
 import { type ProbeSpec, SCENARIOS } from "../bench/scenarios.js";
+import { LEAST_ROUNDS } from "../bench/targets.js";
 import { lookAtWire, serve } from "../bench/wire.js";
 import { HopsackError, messageOf } from "../errors.js";
 import { requirePermission } from "../lab/permission.js";
@@ -23,10 +24,15 @@ import { paintFor } from "./output.js";
 const RESULTS_FOLDER = "bench/results";
 const MAX_ROUNDS = 100;
 const MAX_SECONDS = 600;
-const DEFAULT_PROFILE = "offload";
-const FULL = { rounds: 5, seconds: 3, scenarios: SCENARIOS.map(({ name }) => name) };
+/** As many rounds, and the profiles, that the targets ask for. */
+const FULL = {
+  rounds: LEAST_ROUNDS,
+  seconds: 2,
+  profiles: ["offload", "plain-nic"],
+  scenarios: SCENARIOS.map(({ name }) => name),
+};
 /** Short enough to look at while working: under a minute and a half. */
-const QUICK = { rounds: 2, seconds: 1, scenarios: ["tcp-1", "udp-rr", "udp-64"] };
+const QUICK = { rounds: 2, seconds: 1, profiles: ["offload"], scenarios: ["tcp-1", "udp-rr", "udp-64"] };
 /** These change the leases or the daemons, which nobody does to hosts in use. */
 const LAB_PROBES: readonly ProbeSpec["kind"][] = ["many-peers", "restart"];
 const DEFAULT_SOCKET = process.env.HOPSACKD_STATUS_SOCKET || "/run/hopsack/hopsackd.sock";
@@ -50,8 +56,12 @@ export function addBenchCommand(program: Command): void {
     .description("measure every mode beside the others in labs of this machine, or read what earlier runs left behind")
     .option("--quick", "two rounds of one second over three scenarios, under 90 s in all")
     .option("--modes <names>", `of: ${namesOf(MODES)} (default: all)`, names)
-    .option("--scenarios <names>", `of: ${namesOf(SCENARIOS)} (default: all)`, names)
-    .option("--profiles <names>", `of: ${namesOf(PROFILES)} (default: ${DEFAULT_PROFILE})`, names)
+    .option(
+      "--scenarios <names>",
+      `of: ${namesOf(SCENARIOS)} (default: all; with plain-nic and jumbo, bulk transfer only)`,
+      names,
+    )
+    .option("--profiles <names>", `of: ${namesOf(PROFILES)} (default: ${FULL.profiles})`, names)
     .option("--rounds <count>", `in each of them every mode is measured once (default: ${FULL.rounds})`, wholeNumber)
     .option("--seconds <count>", `length of one measurement (default: ${FULL.seconds})`, wholeNumber)
     .option("--output <file>", `results, as JSON (default: ${RESULTS_FOLDER}/DATE-TIME-COMMIT.json)`)
@@ -121,12 +131,13 @@ async function runAndShow(
 
 function choiceOf(options: BenchOptions): Choice {
   const isQuick = options.quick === true;
-  const { rounds, seconds, scenarios } = isQuick ? QUICK : FULL;
+  const { rounds, seconds, scenarios, profiles } = isQuick ? QUICK : FULL;
+  const wanted = chosen("--profiles", PROFILES, options.profiles ?? profiles);
   return {
     isQuick,
     modes: chosen("--modes", MODES, options.modes ?? MODES.map(({ name }) => name)),
     scenarios: chosen("--scenarios", SCENARIOS, options.scenarios ?? scenarios),
-    profiles: chosen("--profiles", PROFILES, options.profiles ?? [DEFAULT_PROFILE]),
+    profiles: options.scenarios === undefined ? wanted : wanted.map((profile) => ({ ...profile, scenarios: null })),
     rounds: atMost("--rounds", options.rounds ?? rounds, MAX_ROUNDS),
     seconds: atMost("--seconds", options.seconds ?? seconds, MAX_SECONDS),
   };

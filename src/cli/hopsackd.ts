@@ -12,6 +12,8 @@ import { errorText, exitStatus } from "./output.js";
 
 const SIGNAL_STATUS_BASE = 128;
 
+process.noDeprecation = true; // those warnings are for the authors of programs, not for who runs them
+
 const title = titleWithoutPassword(process.argv);
 if (title !== null) process.title = title;
 

@@ -9,7 +9,7 @@ import { type LabStatus, labDown, labNotFound, labStatuses, labUp } from "../lab
 import { type LabReport, labNames } from "../lab/lab-folder.js";
 import { missingCapabilities, requirePermission } from "../lab/permission.js";
 import { netnsNames } from "../lab/process-record.js";
-import { backendOf, type LabSpec, memberNetns } from "../lab/topology.js";
+import { type Attach, backendOf, type LabSpec, memberNetns } from "../lab/topology.js";
 import { untilInterrupted } from "./interrupt.js";
 import { runDemo, runDemoUnprivileged } from "./lab-demo.js";
 import { type Paint, paintFor, tableLines } from "./output.js";
@@ -21,6 +21,7 @@ interface UpOptions {
   readonly hosts: number;
   readonly pods: number;
   readonly backend: string;
+  readonly attach: Attach;
   readonly ipv6?: boolean;
   readonly store?: "file" | "etcd";
   readonly etcdMembers?: number;
@@ -54,6 +55,11 @@ function addUp(lab: Command): void {
       "how the hosts reach each other: udp, vxlan, host-gw, alloc or extension, or a Backend as JSON",
       "udp",
     )
+    .addOption(
+      new Option("--attach <way>", "how the CNI plugin attaches pods: to a bridge, or each by a route of its own")
+        .choices(["bridge", "routed"])
+        .default("bridge"),
+    )
     .option("--name <name>", "name of the lab", DEFAULT_NAME)
     .option("--ipv6", "give the overlay an IPv6 part too")
     .addOption(new Option("--store <kind>", "where the leases live (default: file)").choices(["file", "etcd"]))
@@ -70,12 +76,13 @@ function addUp(lab: Command): void {
     );
 }
 
-function specOf({ name, hosts, pods, backend, ipv6, store, etcdMembers, daemonArg }: UpOptions): LabSpec {
+function specOf(options: UpOptions): LabSpec {
+  const { name, hosts, pods, backend, attach, ipv6, store, etcdMembers, daemonArg } = options;
   if (store === "file" && etcdMembers !== undefined) {
     throw new HopsackError("BAD_OPTION", `--etcd-members ${etcdMembers} needs --store etcd; leave one of them away`);
   }
   if (etcdMembers === 0) throw new HopsackError("BAD_OPTION", "--etcd-members 0 is not accepted; give 1 or 3");
-  const common = { name, hosts, podsPerHost: pods, backend, hasIpv6: ipv6 === true, daemonArgs: daemonArg };
+  const common = { name, hosts, podsPerHost: pods, backend, attach, hasIpv6: ipv6 === true, daemonArgs: daemonArg };
   return { ...common, etcdMembers: etcdMembers ?? (store === "etcd" ? 1 : 0) };
 }
 

@@ -1,4 +1,5 @@
 // What commands print: tables, amounts, colours only where a person looks, and errors as one sentence.
+import { stripVTControlCharacters } from "node:util";
 import { HopsackError, messageOf } from "../errors.js";
 
 export interface Paint {
@@ -21,20 +22,30 @@ export interface Column {
   readonly isRightAligned?: boolean;
 }
 
+/** Columns of a terminal, colours left out. */
+export function visibleWidth(text: string): number {
+  return stripVTControlCharacters(text).length;
+}
+
 /** Lines of a table: titles, then rows, columns two blanks apart, no blanks at line ends. */
 export function tableLines(columns: readonly Column[], rows: readonly (readonly string[])[]): string[] {
   const titles = columns.map((column) => column.title);
-  const widths = columns.map((_, index) => Math.max(...[titles, ...rows].map((row) => row[index]?.length ?? 0)));
+  const widths = columns.map((_, index) => Math.max(...[titles, ...rows].map((row) => visibleWidth(row[index] ?? ""))));
   return [titles, ...rows].map((row) =>
     columns
       .map((column, index) => {
         const cell = row[index] ?? "";
-        const width = widths[index] ?? 0;
-        return column.isRightAligned === true ? cell.padStart(width) : cell.padEnd(width);
+        const padding = " ".repeat((widths[index] ?? 0) - visibleWidth(cell));
+        return column.isRightAligned === true ? `${padding}${cell}` : `${cell}${padding}`;
       })
       .join("  ")
       .trimEnd(),
   );
+}
+
+/** The lines of a table below a heading. */
+export function withDimTitles([titles = "", ...rows]: readonly string[], paint: Paint): string[] {
+  return [paint.dim(titles), ...rows].map((line) => `  ${line}`);
 }
 
 /** `1234567` as `1,234,567`. */

@@ -1,14 +1,23 @@
-// `hopsack status`: asks the daemon on its status socket and shows one screen, what is wrong first.
-import type { Command } from "commander";
-import type { DirectionReport, StatusReport, TrafficReport } from "../daemon/status.js";
+// `hopsack status`: asks the daemon on its status socket and shows one screen, what is wrong first; --watch draws it again and again.
+import { type Command, Option } from "commander";
+import { parseValue } from "../daemon/flags.js";
+import { seconds } from "../daemon/option-values.js";
+import type { StatusReport } from "../daemon/status.js";
 import { fetchStatus, parseStatus } from "../daemon/status-client.js";
-import { formatBytes, formatCount, formatDuration, type Paint, paintFor, tableLines } from "./output.js";
+import { HopsackError } from "../errors.js";
+import { showLive } from "./live.js";
+import { errorText, paintFor } from "./output.js";
+import { renderStatus } from "./status-screen.js";
 
 const DEFAULT_SOCKET = "/run/hopsack/hopsackd.sock";
-const LABEL_WIDTH = 10;
+const WATCH_SECONDS = "2";
+/** Of the peers on one screen. */
+export const PEERS_LIMIT = 20;
 
 interface StatusOptions {
   readonly json?: boolean;
+  readonly all?: boolean;
+  readonly watch?: boolean | string;
   readonly socket: string;
 }
 
@@ -17,112 +26,41 @@ export function addStatusCommand(program: Command): void {
     .command("status")
     .description("show this host's lease, peers, traffic and drops")
     .option("--json", "print the daemon's report as JSON")
-    .option("--socket <path>", "status socket of the daemon", process.env.HOPSACKD_STATUS_SOCKET || DEFAULT_SOCKET)
-    .action(async ({ json, socket }: StatusOptions) => {
-      const body = await fetchStatus(socket);
+    .option("--all", `list every peer, not only ${PEERS_LIMIT}`)
+    .option("--watch [seconds]", `draw it again every so many seconds (${WATCH_SECONDS}), until Ctrl-C`)
+    .addOption(socketOption())
+    .action(async ({ json, all, watch, socket }: StatusOptions) => {
       const paint = paintFor(process.stdout, process.env);
-      process.stdout.write(json === true ? body : renderStatus(parseStatus(body, socket), paint, Date.now()));
+      const limit = all === true ? Number.POSITIVE_INFINITY : PEERS_LIMIT;
+      const draw = async (): Promise<string> => {
+        const body = await fetchStatus(socket);
+        return json === true ? body : renderStatus(parseStatus(body, socket), paint, Date.now(), limit);
+      };
+      if (watch === undefined) process.stdout.write(await draw());
+      else
+        await showLive(process.stdout, { seconds: readSeconds("--watch", watch), frames: null, draw: patient(draw) });
     });
 }
 
-/** The screen for people, with a newline at its end. */
-export function renderStatus(report: StatusReport, paint: Paint, now: number): string {
-  const sections = [
-    [headline(report, paint)],
-    report.warnings.map((warning) => paint.yellow(`! ${warning}`)),
-    facts(report, now),
-    peerLines(report, paint),
-    report.traffic === null ? [] : trafficLines(report.traffic, paint),
-    dropLines(report, paint),
-  ];
-  return `${sections
-    .filter((lines) => lines.length > 0)
-    .map((lines) => lines.join("\n"))
-    .join("\n\n")}\n`;
+export function socketOption(): Option {
+  const place = process.env.HOPSACKD_STATUS_SOCKET || DEFAULT_SOCKET;
+  return new Option("--socket <path>", "status socket of the daemon").default(place);
 }
 
-function headline(report: StatusReport, paint: Paint): string {
-  const isWell = report.state === "ready" && report.warnings.length === 0;
-  const state = (isWell ? paint.green : paint.yellow)(report.state);
-  const mode = report.backend === null ? "" : `, ${report.backend} mode`;
-  return `${paint.bold(report.node)}: ${state}${mode}, up ${formatDuration(report.uptimeSeconds)} (hopsackd ${report.version}, pid ${report.pid})`;
+/** @throws BAD_OPTION */
+export function readSeconds(flag: string, given: boolean | string): number {
+  return parseValue(flag, given === true ? WATCH_SECONDS : String(given), seconds);
 }
 
-function facts(report: StatusReport, now: number): string[] {
-  const { lease, device, underlay, store, engine, offloads } = report;
-  const publicIpv6 = lease?.publicIpv6 ?? null;
-  const rows: (readonly [string, string])[] = [
-    ["lease", lease === null ? "none yet" : leaseText(lease, now)],
-    ["network", report.network ?? "not known yet"],
-    ["store", `${store.spec}, ${store.connected ? "connected" : "not connected"}`],
-  ];
-  if (device !== null) rows.push(["device", `${device.name}, MTU ${device.mtuBytes}`]);
-  if (underlay !== null) rows.push(["underlay", underlayText(underlay, publicIpv6)]);
-  if (engine !== null) rows.push(["engine", `${engine.name} (${engine.reason})`]);
-  if (offloads !== null) rows.push(["offloads", offloadText(offloads)]);
-  return rows.map(([label, value]) => `${label.padEnd(LABEL_WIDTH)}${value}`);
+/** While a daemon is restarted there is a sentence to see, and then its screen again. */
+export function patient(draw: () => Promise<string>): () => Promise<string> {
+  return () =>
+    draw().catch((error: unknown) => {
+      if (error instanceof HopsackError && error.code === "NOT_RUNNING") return `${errorText("hopsack", error)}\n`;
+      throw error;
+    });
 }
 
-function leaseText(lease: NonNullable<StatusReport["lease"]>, now: number): string {
-  const subnets = lease.subnetV6 === null ? lease.subnet : `${lease.subnet} and ${lease.subnetV6}`;
-  if (lease.expiresAt === null) return `${subnets}, reserved`;
-  return `${subnets}, ends in ${formatDuration((Date.parse(lease.expiresAt) - now) / 1000)} unless renewed`;
-}
-
-function underlayText(underlay: NonNullable<StatusReport["underlay"]>, publicIpv6: string | null): string {
-  const { link, address, publicIp, mtuBytes } = underlay;
-  const published = publicIp === address ? "" : `, published as ${publicIp}`;
-  return `${link} ${address}${published}${publicIpv6 === null ? "" : `, for IPv6 ${publicIpv6}`}, MTU ${mtuBytes}`;
-}
-
-function offloadText(offloads: NonNullable<StatusReport["offloads"]>): string {
-  const names = { tso: "tso", uso: "uso", udpGso: "udp-gso", udpGro: "udp-gro", tunGro: "tun-gro" } as const;
-  const entries = [offloads.tso, offloads.uso, offloads.udpGso, offloads.udpGro, offloads.tunGro];
-  const named = Object.values(names).map((name, index) => `${name} ${entries[index] === true ? "on" : "off"}`);
-  return named.join(", ");
-}
-
-function peerLines({ peers }: StatusReport, paint: Paint): string[] {
-  if (peers.length === 0) return ["no peers yet"];
-  const columns = ["subnet", "public IP", "node", "mode"].map((title) => ({ title }));
-  const rows = peers.map((peer) => [
-    peer.subnetV6 === null ? peer.subnet : `${peer.subnet} ${peer.subnetV6}`,
-    peer.publicIp,
-    peer.node ?? "-",
-    peer.backendType,
-  ]);
-  const count = peers.length === 1 ? "1 peer" : `${formatCount(peers.length)} peers`;
-  return [paint.bold(count), ...withDimTitles(tableLines(columns, rows), paint)];
-}
-
-function trafficLines({ sent, received, coalescing }: TrafficReport, paint: Paint): string[] {
-  const columns = ["", "packets", "bytes", "datagrams", "per TUN call", "per UDP call"].map((title, index) => ({
-    title,
-    isRightAligned: index > 0,
-  }));
-  const row = (name: string, direction: DirectionReport, perTunCall: number | null, perUdpCall: number | null) => [
-    name,
-    formatCount(direction.packets),
-    formatBytes(direction.bytes),
-    formatCount(direction.datagrams),
-    perTunCall === null ? "-" : perTunCall.toFixed(1),
-    perUdpCall === null ? "-" : perUdpCall.toFixed(1),
-  ];
-  const rows = [
-    row("sent", sent, coalescing.packetsPerTunRead, coalescing.datagramsPerSend),
-    row("received", received, coalescing.packetsPerTunWrite, coalescing.datagramsPerReceive),
-  ];
-  return [paint.bold("traffic"), ...withDimTitles(tableLines(columns, rows), paint)];
-}
-
-function dropLines({ drops }: StatusReport, paint: Paint): string[] {
-  const counted = drops.filter((drop) => drop.packets > 0);
-  if (counted.length === 0) return drops.length === 0 ? [] : ["no drops"];
-  const columns = [{ title: "packets", isRightAligned: true }, { title: "reason" }, { title: "meaning" }];
-  const rows = counted.map((drop) => [formatCount(drop.packets), drop.reason, drop.help]);
-  return [paint.bold("drops"), ...withDimTitles(tableLines(columns, rows), paint)];
-}
-
-function withDimTitles([titles = "", ...rows]: readonly string[], paint: Paint): string[] {
-  return [paint.dim(titles), ...rows].map((line) => `  ${line}`);
+export async function fetchReport(socket: string): Promise<StatusReport> {
+  return parseStatus(await fetchStatus(socket), socket);
 }

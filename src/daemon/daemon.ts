@@ -19,7 +19,7 @@ import type { DaemonOptions } from "./options.js";
 import { findOutset } from "./outset.js";
 import { chosenConfig, RunningDaemon } from "./running-daemon.js";
 import { pairOf, Service } from "./service.js";
-import { initialState } from "./state.js";
+import { initialState, noteStoreLost } from "./state.js";
 import { serveStatus } from "./status-server.js";
 import { takeOver } from "./takeover.js";
 import { isRetryable, Trouble } from "./trouble.js";
@@ -98,9 +98,11 @@ async function start(context: Context, handover: Handover, signal: AbortSignal):
   const kept = await cache.read(store.description, state.node, world.clock.now());
   if (kept.fault !== null) log.warn({ reason: kept.fault }, "lease_cache_ignored");
   const outset = await findOutset(store, kept, storeTrouble, world.clock, signal);
-  state.isStoreConnected = outset.own === null;
-  if (outset.own !== null)
+  if (outset.own === null) state.isStoreConnected = true;
+  else {
+    noteStoreLost(state, world.clock.now());
     log.warn({ leases: outset.known.length, path: options.leaseCache }, "store_away_using_kept_leases");
+  }
 
   const previous = outset.own ?? (await previousSubnets(options.subnetFile, log));
   const config = chosenConfig(outset.config, options.backendType);
@@ -125,6 +127,7 @@ async function start(context: Context, handover: Handover, signal: AbortSignal):
   undo.push("commands", () => forwarding.endCommands(), COMMANDS_LIMIT_MS); // they end while the subnet is still ours
 
   await daemon.startForwarding(outset.known);
+  state.readDeviceVolume = () => (state.device === null ? null : kernel.linkVolume(state.device.name));
   state.readHostWarnings = () => world.hostWarnings(forwarding.setting.config.networkV6 !== null);
   for (const reason of state.readHostWarnings()) log.warn({ reason }, "host_warning");
   state.phase = "ready";

@@ -12,11 +12,12 @@ import { type NetworkConfig, networksOf } from "../lease/network-config.js";
 import { type SubnetEnvValues, writeSubnetEnv } from "../lease/subnet-env.js";
 import { formatPrefix, type Prefix } from "../net/prefix.js";
 import type { Plan } from "../plan/plan.js";
+import { EngineNote } from "./engine-note.js";
 import { failure, type Logger } from "./log.js";
 import type { DaemonOptions } from "./options.js";
 import { PeerChooser } from "./peers.js";
 import type { Service } from "./service.js";
-import type { DaemonState } from "./state.js";
+import { type DaemonState, NO_PUMP } from "./state.js";
 import type { Kernel, PlanKeeper, RunningPump, World } from "./world.js";
 
 /** A store that another network was poured into has thousands. */
@@ -59,8 +60,7 @@ export class Forwarding {
   #pumpRoutes: Plan["pumpRoutes"] | null = null;
   #subnetEnv: SubnetEnvValues | null = null;
   #conflicts: readonly string[] = [];
-  /** Why the engine that was asked for is not used, as the log says it. */
-  #engineObjection: string | null = null;
+  readonly #engineNote = new EngineNote();
   /** Remembers what it found out; good for one own lease and one backend. */
   #choice: { readonly own: Lease; readonly backend: Backend; readonly chooser: PeerChooser } | null = null;
 
@@ -103,6 +103,11 @@ export class Forwarding {
     });
     if (found !== null) throw found;
     return backend;
+  }
+
+  /** Where the host of this lease is asked whether packets arrive. */
+  probeAddress(lease: Lease): string | null {
+    return this.#backend.probeAddress(lease);
   }
 
   /** Whether both ask for the same: an IPv6 address that comes or goes matters to a mode with a tunnel end there only. */
@@ -161,6 +166,7 @@ export class Forwarding {
       attachFilters: kernel.attachFilters(options.deviceName),
       naive: options.naive,
       checkInnerSource: options.checkInnerSource,
+      countedPeers: options.metricsPerPeer,
       answer: (datagram: Uint8Array) =>
         this.#own === null ? null : (socket.questions?.answer(this.#own, datagram) ?? null),
     };
@@ -170,18 +176,10 @@ export class Forwarding {
     state.readDescriptors = () => pump.descriptors();
     state.readCounters = () => pump.counters();
     state.readEngine = () => pump.engine;
+    state.readPeerBytes = () => pump.peerBytes();
     state.readTunRingFull = () => kernel.transmitDrops(pump.tunIfIndex);
     log.info({ device: pump.tunName, port: socket.port, engine: pump.engine.name }, "device_open");
-    this.#noteEngine();
-  }
-
-  /** Says once for each reason why packets do not go by the engine that was asked for. */
-  #noteEngine(): void {
-    const { options, log } = this.#parts;
-    if (this.#pump === null || options.engine !== "ebpf") return;
-    const { name, reason } = this.#pump.engine;
-    if (name !== "ebpf" && reason !== this.#engineObjection) log.warn({ reason }, "engine_not_used");
-    this.#engineObjection = name === "ebpf" ? null : reason;
+    this.#engineNote.note(log, options.engine, pump.engine);
   }
 
   /** null: there is nothing to go on with. */
@@ -241,12 +239,10 @@ export class Forwarding {
     }
     const isTableChanged = !isDeepStrictEqual(pumpRoutes, this.#pumpRoutes);
     if (isTableChanged) {
-      this.#pump?.publish(pumpRoutes);
+      this.#publish(pumpRoutes);
       this.#pumpRoutes = pumpRoutes;
-    } else if (!wasReachKnown) {
-      this.#pump?.measurePaths();
-    }
-    this.#noteEngine();
+    } else if (!wasReachKnown) this.#pump?.measurePaths();
+    if (this.#pump !== null) this.#engineNote.note(this.#parts.log, this.#parts.options.engine, this.#pump.engine);
     this.#startPump();
     const isCommandRun = commands !== undefined && (await this.#parts.commands.follow(commands));
     this.#noteFailures();
@@ -291,11 +287,7 @@ export class Forwarding {
     this.#isStarted = false;
     this.#kernelPlan = null;
     this.#pumpRoutes = null;
-    this.#parts.state.readDescriptors = null;
-    this.#parts.state.readCounters = null;
-    this.#parts.state.readEngine = null;
-    this.#parts.state.readTunRingFull = null;
-    this.#parts.state.device = null;
+    Object.assign(this.#parts.state, NO_PUMP, { device: null });
   }
 
   #noteReach(): void {
@@ -352,6 +344,15 @@ export class Forwarding {
       if (options.ipForward === "required") throw error;
       log.warn(failure(error), "ip_forwarding_not_switched_on");
     }
+  }
+
+  #publish(routes: Plan["pumpRoutes"]): void {
+    if (this.#pump === null) return;
+    const { tallies } = this.#parts.state;
+    const startedAt = performance.now();
+    this.#pump.publish(routes);
+    tallies.tablesPublished++;
+    tallies.tablesPublishedSeconds += (performance.now() - startedAt) / 1000;
   }
 
   #startPump(): void {

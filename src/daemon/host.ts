@@ -9,9 +9,12 @@ import { attachPrograms } from "../kernel/link-programs.js";
 import { findOverlap } from "../kernel/overlap.js";
 import { Reconciler } from "../kernel/reconciler.js";
 import { Rtnetlink } from "../kernel/rtnetlink.js";
+import type { Link } from "../netlink/link.js";
 import { openStore } from "../store/registry.js";
 import { systemClock } from "./clock.js";
+import { openProbeSocket } from "./probe-socket.js";
 import { readServiceEnvironment } from "./service.js";
+import type { LinkVolume } from "./state.js";
 import { findUnderlay } from "./underlay.js";
 import type { Kernel, World } from "./world.js";
 
@@ -30,6 +33,7 @@ export const host: World = {
   openNotifySocket: (path) => new (loadAddon().NotifySocket)(path),
   closeDescriptors,
   openPump: (options) => Pump.open(options),
+  openProbeSocket,
   enableForwarding: (hasIpv6) => enableForwarding(hasIpv6, sysctls),
   hostWarnings: (hasIpv6) => forwardingWarnings(hasIpv6, sysctls.read),
 };
@@ -125,6 +129,13 @@ function refuseRouterAdvertisements(linkName: string): void {
   }
 }
 
+function linkVolume(link: Link | undefined): LinkVolume | null {
+  const stats = link?.stats ?? null;
+  if (stats === null) return null;
+  const { txPackets, txBytes, rxPackets, rxBytes } = stats;
+  return { sentPackets: txPackets, sentBytes: txBytes, receivedPackets: rxPackets, receivedBytes: rxBytes };
+}
+
 function openKernel(): Kernel {
   const addon = loadAddon();
   const rtnetlink = new Rtnetlink();
@@ -144,6 +155,7 @@ function openKernel(): Kernel {
     attachFilters: (instance) => (programs) => attachPrograms(rtnetlink, instance, programs),
     linkReach: (linkIndex) => linkReach(rtnetlink.routes(), linkIndex),
     isLinkThere: (ifIndex) => rtnetlink.links().some((link) => link.index === ifIndex),
+    linkVolume: (name) => linkVolume(rtnetlink.links().find((link) => link.name === name)),
     transmitDrops: (ifIndex) => rtnetlink.links().find((link) => link.index === ifIndex)?.stats?.txDropped ?? 0,
     close: () => rtnetlink.close(),
   };

@@ -5,6 +5,8 @@ import { errnoOf, HopsackError, messageOf } from "../errors.js";
 import type { DaemonState } from "./state.js";
 
 const CONNECTIONS_LIMIT = 64;
+/** So that one host, whatever it does, keeps no other from asking. */
+const CONNECTIONS_OF_ONE_HOST_LIMIT = 16;
 /** To say what is wanted, and to take it. */
 const PATIENCE_MS = 5000;
 const LOOK_INTERVAL_MS = 1000;
@@ -32,6 +34,7 @@ export async function serveMetrics(state: DaemonState, address: string, port: nu
   const server = createServer(limits, (request, response) => void respond(state, request, response));
   server.maxConnections = CONNECTIONS_LIMIT;
   server.setTimeout(PATIENCE_MS, (socket) => socket.destroy());
+  limitHosts(server);
   try {
     await listen(server, address, port);
   } catch (error) {
@@ -46,6 +49,21 @@ export async function serveMetrics(state: DaemonState, address: string, port: nu
         server.closeAllConnections();
       }),
   };
+}
+
+function limitHosts(server: Server): void {
+  const counts = new Map<string, number>();
+  server.on("connection", (socket) => {
+    const host = socket.remoteAddress ?? "";
+    const count = (counts.get(host) ?? 0) + 1;
+    counts.set(host, count);
+    socket.once("close", () => {
+      const left = (counts.get(host) ?? 1) - 1;
+      if (left === 0) counts.delete(host);
+      else counts.set(host, left);
+    });
+    if (count > CONNECTIONS_OF_ONE_HOST_LIMIT) socket.destroy();
+  });
 }
 
 function listen(server: Server, host: string, port: number): Promise<void> {

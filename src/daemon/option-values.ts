@@ -22,6 +22,7 @@ const OFFLOADS: readonly (readonly [name: string, key: keyof OffloadSwitches])[]
 
 const MAX_SECONDS = 31_536_000; // a year
 const MAX_MINUTES = 1439; // flannel's bound: a margin shorter than its lease of a day
+const MAX_PEERS = 10_000;
 const MAX_DEVICE_NAME_BYTES = 15; // IFNAMSIZ - 1
 const MAX_SOCKET_PATH_BYTES = 107; // sizeof(sockaddr_un.sun_path) - 1
 const MAX_NODE_NAME_LENGTH = 253; // a full domain name, RFC 1035
@@ -95,7 +96,7 @@ export const listenAddress: ValueParser<MetricsAddress> = {
   },
 };
 
-function wholeNumber(max: number, unit: string): ValueParser<number> {
+export function wholeNumber(max: number, unit: string): ValueParser<number> {
   return {
     accepted: `whole ${unit} from 1 to ${max}`,
     parse: (text) => {
@@ -107,6 +108,11 @@ function wholeNumber(max: number, unit: string): ValueParser<number> {
 
 export const seconds = wholeNumber(MAX_SECONDS, "seconds");
 export const minutes = wholeNumber(MAX_MINUTES, "minutes");
+
+export const peerCount: ValueParser<number> = {
+  accepted: `a whole number of peers from 0 to ${MAX_PEERS}`,
+  parse: (text) => (/^[0-9]{1,5}$/.test(text) && Number(text) <= MAX_PEERS ? Number(text) : undefined),
+};
 
 /** What Go's flag package takes for a boolean, since flannel's users type it. */
 export const truth: ValueParser<boolean> = {

@@ -38,6 +38,9 @@ export interface DaemonOptions extends StoreOptions, Places {
   readonly takeover: string | null;
   /** Where Prometheus may ask over TCP; null = nowhere. */
   readonly metricsAddress: MetricsAddress | null;
+  /** How many peers have their bytes counted one by one. */
+  readonly metricsPerPeer: number;
+  readonly probePeers: boolean;
   readonly keepLease: boolean;
   readonly leaseTtlSeconds: number;
   readonly renewMarginMinutes: number;
@@ -94,10 +97,20 @@ const FLAGS = {
     value: "[ADDRESS:]PORT",
     help: "serve metrics to Prometheus on this TCP port as well, of the underlay's address unless another is given (default: on the status socket only)",
   },
+  metricsPerPeer: {
+    name: "metrics-per-peer",
+    value: "COUNT",
+    help: "how many peers have bytes of their own in metrics, status and page, where the pump carries the packets; the rest is one sum (default: 100)",
+  },
   takeover: {
     name: "takeover",
     value: "PATH",
     help: "take over from the running daemon whose status socket this is: device, socket and lease pass without a gap",
+  },
+  probePeers: {
+    name: "probe-peers",
+    value: null,
+    help: "ask the daemons of the other hosts every few seconds, through the overlay network, whether packets arrive, and answer them (UDP 9286; default: true)",
   },
   keepLease: { name: "keep-lease", value: null, help: "keep the lease in the store when stopping" },
   leaseTtl: { name: "lease-ttl", value: "SECONDS", help: "life of the lease without renewal (default: 86400)" },
@@ -136,7 +149,7 @@ const FLAGS = {
  * @throws BAD_OPTION naming flag or variable, value, and what is accepted
  */
 export function parseInvocation(argv: readonly string[], env: NodeJS.ProcessEnv, version: string): Invocation {
-  const command = buildCommand(version);
+  const command = hopsackdCommand(version);
   let printed = "";
   command.configureOutput({ writeOut: (text) => (printed += text), writeErr: () => {} });
   try {
@@ -168,7 +181,8 @@ export function flagNames(): string[] {
   return allFlags().map((flag) => flag.name);
 }
 
-function buildCommand(version: string): Command {
+/** The command `hopsackd`: what parseInvocation() runs, and what the manual is generated from. */
+export function hopsackdCommand(version: string): Command {
   const command = new Command("hopsackd")
     .description(
       "Joins this host to an overlay network: takes a subnet, learns the other hosts' and moves the packets.",
@@ -214,7 +228,9 @@ function readOptions(given: GivenOptions, env: NodeJS.ProcessEnv): DaemonOptions
     ipForward: forwardAcceptance(read(FLAGS.ipForward, values.truth)),
     nodeName: nodeName(read(FLAGS.nodeName, values.hostName)),
     metricsAddress: read(FLAGS.metricsAddress, values.listenAddress),
+    metricsPerPeer: read(FLAGS.metricsPerPeer, values.peerCount) ?? 100,
     takeover: read(FLAGS.takeover, values.socketPath),
+    probePeers: read(FLAGS.probePeers, values.truth) ?? true,
     keepLease: isOn(FLAGS.keepLease),
     leaseTtlSeconds: read(FLAGS.leaseTtl, values.seconds) ?? 86_400,
     renewMarginMinutes: read(FLAGS.renewMargin, values.minutes) ?? 60,

@@ -14,7 +14,8 @@ import type { Forwarding, Setting } from "./forwarding.js";
 import type { LeaseCache } from "./lease-cache.js";
 import { keepLease } from "./lease-keeper.js";
 import { failure } from "./log.js";
-import type { WarningTopic } from "./state.js";
+import { Prober } from "./prober.js";
+import { noteStoreHeard, noteStoreLost, type WarningTopic } from "./state.js";
 import { isOutside, isRetryable, Trouble } from "./trouble.js";
 
 /** After each plan a pause of half the time it took, within these bounds: however many changes, others get their turn. */
@@ -49,6 +50,7 @@ export class RunningDaemon {
   #setting: Setting;
   readonly #cacheNews = new Bell();
   readonly #cacheTrouble: Trouble;
+  readonly #prober: Prober;
   #isReleased = false;
 
   constructor(parts: RunningParts, own: TimedLease) {
@@ -56,13 +58,17 @@ export class RunningDaemon {
     this.#lease = own;
     this.#setting = parts.forwarding.setting;
     this.#cacheTrouble = this.#trouble("cache");
+    const { clock, openProbeSocket } = parts.world;
+    this.#prober = new Prober({ clock, openSocket: openProbeSocket, trouble: this.#trouble("probe") });
+    parts.state.readReach = (peer) => this.#prober.reachOf(peer);
+    parts.state.readProbeAddress = () => this.#prober.address;
     this.#noteLease("lease_acquired", own);
   }
 
   /** The first plan, with every peer that is known already. */
   async startForwarding(leases: readonly Lease[]): Promise<void> {
     this.#table.apply(leases.map((lease) => ({ kind: "added", lease })));
-    await this.#parts.forwarding.apply(this.#lease, this.#table.list());
+    await this.#forward();
   }
 
   /** Ends by the signal, or by a bug in one of the loops, which ends all of them. */
@@ -76,6 +82,7 @@ export class RunningDaemon {
       this.#followHost(both),
       this.#followConfig(both),
       this.#keepCache(both),
+      this.#prober.run(both),
     ];
     try {
       await Promise.all(loops);
@@ -106,8 +113,7 @@ export class RunningDaemon {
       try {
         for await (const batch of store.watch(signal, this.#table.list())) {
           storeTrouble.over();
-          state.isStoreConnected = true;
-          state.tallies.storeHeardAt = world.clock.now();
+          noteStoreHeard(state, world.clock.now());
           if (isFirst) bells.config.ring();
           isFirst = false;
           this.#learn(batch);
@@ -116,8 +122,7 @@ export class RunningDaemon {
         throw new HopsackError("STORE_UNAVAILABLE", `${store.description} ended the watch`, { retryable: true });
       } catch (error) {
         if (signal.aborted || !isOutside(error)) throw error;
-        if (state.isStoreConnected) state.tallies.storeLosses++;
-        state.isStoreConnected = false;
+        noteStoreLost(state, world.clock.now());
         await this.#attempt(this.#cacheTrouble, () => this.#writeCache());
         await storeTrouble.pause(error, signal);
       }
@@ -204,8 +209,16 @@ export class RunningDaemon {
       log.info({ backend: this.#parts.state.backendType, ...underlay }, "setting_changed");
       bells.doubt.ring(); // the others are told by a renewal
     }
-    const isChanged = await forwarding.apply(this.#lease, this.#table.list());
+    const isChanged = await this.#forward();
     service.reloaded();
+    return isChanged;
+  }
+
+  async #forward(): Promise<boolean> {
+    const { forwarding, options, state } = this.#parts;
+    const isChanged = await forwarding.apply(this.#lease, this.#table.list());
+    const addressOf = (lease: Lease) => (options.probePeers ? forwarding.probeAddress(lease) : null);
+    this.#prober.follow({ ownAddress: addressOf(this.#lease), peers: state.peers, addressOf });
     return isChanged;
   }
 

@@ -2,14 +2,25 @@
 import type { HandedOver } from "../addon.js";
 import type { Underlay } from "../backend/backend.js";
 import type { EngineReport } from "../dataplane/accelerator.js";
+import type { PeerBytesReading } from "../dataplane/peer-slots.js";
 import type { PumpCounters } from "../dataplane/pump.js";
 import type { Lease, TimedLease } from "../lease/lease.js";
+import type { Reach } from "./reach.js";
 
 /** `waiting`: for the store, before the first lease. `ready`: packets can flow. */
 export type Phase = "starting" | "waiting" | "ready" | "stopping";
 
 /** What a warning is about; a topic has one warning at a time. */
-export type WarningTopic = "store" | "lease" | "forwarding" | "conflict" | "underlay" | "config" | "cache" | "command";
+export type WarningTopic =
+  | "store"
+  | "lease"
+  | "forwarding"
+  | "conflict"
+  | "underlay"
+  | "config"
+  | "cache"
+  | "command"
+  | "probe";
 
 /** What happened since the start, for metrics. */
 interface Tallies {
@@ -18,9 +29,23 @@ interface Tallies {
   forwardingUpdates: number;
   /** All of them together. */
   forwardingUpdateSeconds: number;
+  /** How often the pump got a table, and how long that took. */
+  tablesPublished: number;
+  tablesPublishedSeconds: number;
   storeLosses: number;
+  storeReconnects: number;
   /** When the store last told something, milliseconds since the epoch. */
   storeHeardAt: number | null;
+  /** Since when the store does not answer; null: it does, or was not asked yet. */
+  storeLostAt: number | null;
+}
+
+/** Since a device was made, as the kernel counts: a super-packet is one packet. */
+export interface LinkVolume {
+  readonly sentPackets: number;
+  readonly sentBytes: number;
+  readonly receivedPackets: number;
+  readonly receivedBytes: number;
 }
 
 export interface DaemonState {
@@ -42,16 +67,48 @@ export interface DaemonState {
   readCounters: (() => PumpCounters) | null;
   /** Who carries the packets beside it; null: no pump runs. */
   readEngine: (() => EngineReport) | null;
+  /** null: no pump runs. */
+  readPeerBytes: (() => PeerBytesReading) | null;
   /** Device and socket of the pump; null: no pump runs. */
   readDescriptors: (() => HandedOver) | null;
   /** Packets the kernel dropped because the TUN's queue was full. */
   readTunRingFull: (() => number) | null;
+  /** What the kernel counts on `device`; null: it has none. */
+  readDeviceVolume: () => LinkVolume | null;
+  /** What the probes say of one of `peers`; null: it is not probed. */
+  readReach: (peer: Lease) => Reach | null;
+  /** Where this host answers probes; null: nowhere. */
+  readProbeAddress: () => string | null;
   /** What is wrong with the host's own settings at the moment of asking. */
   readHostWarnings: () => readonly string[];
   readonly tallies: Tallies;
   /** What is wrong now and being worked on. */
   readonly warnings: Map<WarningTopic, string>;
 }
+
+/** The store told something. @param now milliseconds since the epoch */
+export function noteStoreHeard(state: DaemonState, now: number): void {
+  if (state.tallies.storeLostAt !== null) state.tallies.storeReconnects++;
+  state.tallies.storeHeardAt = now;
+  state.tallies.storeLostAt = null;
+  state.isStoreConnected = true;
+}
+
+/** The store does not answer. @param now milliseconds since the epoch */
+export function noteStoreLost(state: DaemonState, now: number): void {
+  if (state.isStoreConnected) state.tallies.storeLosses++;
+  state.tallies.storeLostAt ??= now;
+  state.isStoreConnected = false;
+}
+
+/** What the state says of the pump while none runs. */
+export const NO_PUMP = {
+  readCounters: null,
+  readEngine: null,
+  readPeerBytes: null,
+  readDescriptors: null,
+  readTunRingFull: null,
+} as const satisfies Partial<DaemonState>;
 
 export function initialState(fixed: Pick<DaemonState, "version" | "node" | "startedAt" | "storeSpec">): DaemonState {
   return {
@@ -64,17 +121,21 @@ export function initialState(fixed: Pick<DaemonState, "version" | "node" | "star
     lease: null,
     device: null,
     peers: [],
-    readCounters: null,
-    readEngine: null,
-    readDescriptors: null,
-    readTunRingFull: null,
+    ...NO_PUMP,
+    readDeviceVolume: () => null,
+    readReach: () => null,
+    readProbeAddress: () => null,
     readHostWarnings: () => [],
     tallies: {
       repairs: new Map(),
       forwardingUpdates: 0,
       forwardingUpdateSeconds: 0,
+      tablesPublished: 0,
+      tablesPublishedSeconds: 0,
       storeLosses: 0,
+      storeReconnects: 0,
       storeHeardAt: null,
+      storeLostAt: null,
     },
     warnings: new Map(),
   };

@@ -3,9 +3,11 @@
 import type { OffloadSwitches } from "../addon.js";
 import type { EngineReport } from "../dataplane/accelerator.js";
 import type { PumpCounters } from "../dataplane/pump.js";
-import type { Lease } from "../lease/lease.js";
+import { describeLease, type Lease } from "../lease/lease.js";
 import { formatPrefix } from "../net/prefix.js";
-import type { DaemonState, Phase } from "./state.js";
+import { PROBE_PORT } from "./probe-socket.js";
+import type { Reach, ReachState } from "./reach.js";
+import type { DaemonState, LinkVolume, Phase } from "./state.js";
 
 export interface StatusReport {
   readonly version: string;
@@ -25,7 +27,14 @@ export interface StatusReport {
     readonly publicIp: string;
     readonly mtuBytes: number;
   } | null;
-  readonly device: { readonly name: string; readonly mtuBytes: number } | null;
+  readonly device: {
+    readonly name: string;
+    readonly mtuBytes: number;
+    /** What the kernel counts on it. */
+    readonly volume: LinkVolume | null;
+  } | null;
+  /** Where this host answers the probes of its peers; null: nowhere. */
+  readonly probes: { readonly address: string; readonly port: number } | null;
   /** Who carries the packets that need no thought, and why; null: the kernel, by its own means. */
   readonly engine: EngineReport | null;
   readonly peers: readonly PeerReport[];
@@ -51,6 +60,17 @@ interface PeerReport {
   readonly publicIpv6: string | null;
   readonly node: string | null;
   readonly backendType: string;
+  /** What the probes say; null: this peer is not probed. */
+  readonly reach: ReachReport | null;
+}
+
+interface ReachReport {
+  readonly state: ReachState;
+  /** ISO 8601; null = never. */
+  readonly lastHeardAt: string | null;
+  readonly roundTripMilliseconds: number | null;
+  /** From 0 to 1. */
+  readonly loss: number | null;
 }
 
 /** One direction. `packets` and `bytes` are inner packets, the segments of a super-packet counted singly. */
@@ -94,6 +114,8 @@ export interface DropReport {
   readonly packets: number;
 }
 
+/** A warning is a sentence. */
+const NAMED_PEERS_LIMIT = 5;
 const TUN_RING_FULL = "the TUN device's queue was full: the host sends faster than the pump takes packets";
 
 /** @param now milliseconds since the epoch */
@@ -119,9 +141,10 @@ export function statusReport(state: DaemonState, now: number): StatusReport {
             publicIp: state.underlay.publicIp,
             mtuBytes: state.underlay.mtuBytes,
           },
-    device: state.device,
+    device: state.device === null ? null : { ...state.device, volume: state.readDeviceVolume() },
     engine: state.readEngine?.() ?? null,
-    peers: state.peers.map(peerReport),
+    probes: probeReport(state),
+    peers: state.peers.map((peer) => peerReport(peer, state.readReach(peer))),
     traffic: counters === null ? null : trafficReport(counters),
     drops: dropReports(state, counters),
     offloads: counters?.offloads ?? null,
@@ -129,7 +152,26 @@ export function statusReport(state: DaemonState, now: number): StatusReport {
 }
 
 export function allWarnings(state: DaemonState): string[] {
-  return [...state.warnings.values(), ...state.readHostWarnings()];
+  return [...state.warnings.values(), ...state.readHostWarnings(), ...reachWarnings(state)];
+}
+
+/** Who has answered probes and does no longer, and who is heard and does not hear us. Who never answered may be no hopsackd. */
+function reachWarnings({ peers, readReach }: DaemonState): string[] {
+  const of = (wanted: ReachState) => peers.filter((peer) => readReach(peer)?.state === wanted);
+  const sentence = (leases: readonly Lease[], problem: string, cure: string): string[] => {
+    if (leases.length === 0) return [];
+    const named = leases.slice(0, NAMED_PEERS_LIMIT).map((peer) => `${describeLease(peer)} at ${peer.attrs.publicIp}`);
+    const rest = leases.length - named.length;
+    return [`${problem}: ${named.join(", ")}${rest > 0 ? ` and ${rest} more` : ""}; ${cure}`];
+  };
+  return [
+    ...sentence(
+      of("lost"),
+      "no longer answers probes",
+      "see whether that host runs, and what hopsack doctor says here",
+    ),
+    ...sentence(of("one-way"), "is heard, but answers no probe of ours", "see what hopsack doctor says on both hosts"),
+  ];
 }
 
 /** Every reason the pump knows, at zero too, and last the kernel's own drops at the TUN. */
@@ -185,7 +227,12 @@ function leaseReport(lease: Lease): LeaseReport {
   };
 }
 
-function peerReport(lease: Lease): PeerReport {
+function probeReport({ readProbeAddress }: DaemonState): StatusReport["probes"] {
+  const address = readProbeAddress();
+  return address === null ? null : { address, port: PROBE_PORT };
+}
+
+function peerReport(lease: Lease, reach: Reach | null): PeerReport {
   return {
     subnet: formatPrefix(lease.subnet),
     subnetV6: lease.subnetV6 === null ? null : formatPrefix(lease.subnetV6),
@@ -193,10 +240,24 @@ function peerReport(lease: Lease): PeerReport {
     publicIpv6: lease.attrs.publicIpv6,
     node: lease.attrs.node,
     backendType: lease.attrs.backendType,
+    reach: reach === null ? null : reachReport(reach),
   };
 }
 
-/** Rounded to two digits: it is read by people and compared by scripts. */
+function reachReport({ state, lastHeardAt, roundTripMilliseconds, loss }: Reach): ReachReport {
+  return {
+    state,
+    lastHeardAt: lastHeardAt === null ? null : new Date(lastHeardAt).toISOString(),
+    roundTripMilliseconds: roundTripMilliseconds === null ? null : twoDigits(roundTripMilliseconds),
+    loss: loss === null ? null : twoDigits(loss),
+  };
+}
+
+/** Read by people and compared by scripts. */
 function ratio(things: number, operations: number): number | null {
-  return operations === 0 ? null : Math.round((things / operations) * 100) / 100;
+  return operations === 0 ? null : twoDigits(things / operations);
+}
+
+function twoDigits(value: number): number {
+  return Math.round(value * 100) / 100;
 }

@@ -11,7 +11,9 @@ import type { Reconciler, ReconcilerOptions } from "../kernel/reconciler.js";
 import type { LeaseStore } from "../store/lease-store.js";
 import type { OpenStoreOptions } from "../store/registry.js";
 import type { Clock } from "./clock.js";
+import type { openProbeSocket } from "./probe-socket.js";
 import type { SendNotification, ServiceEnvironment } from "./service.js";
+import type { LinkVolume } from "./state.js";
 import type { UnderlayChoice } from "./underlay.js";
 
 export interface World {
@@ -31,6 +33,7 @@ export interface World {
   closeDescriptors(fds: readonly number[]): void;
   /** @throws NO_TUN, DEVICE_BUSY, NOT_PERMITTED, PORT_TAKEN, HANDOVER_FAILED */
   openPump(options: PumpOptions): RunningPump;
+  readonly openProbeSocket: typeof openProbeSocket;
   /** Switches forwarding of IP packets on; the settings that it changed: `net.ipv4.ip_forward`. @throws NOT_PERMITTED */
   enableForwarding(hasIpv6: boolean): string[];
   /** Settings of this host that keep packets from flowing now, each a sentence with its cure. */
@@ -39,7 +42,16 @@ export interface World {
 
 export type RunningPump = Pick<
   Pump,
-  "tunName" | "tunIfIndex" | "engine" | "descriptors" | "publish" | "measurePaths" | "start" | "stop" | "counters"
+  | "tunName"
+  | "tunIfIndex"
+  | "engine"
+  | "descriptors"
+  | "publish"
+  | "measurePaths"
+  | "start"
+  | "stop"
+  | "counters"
+  | "peerBytes"
 >;
 export type PlanKeeper = Pick<Reconciler, "setPlan" | "freeName" | "leave" | "close">;
 
@@ -54,6 +66,8 @@ export interface Kernel {
   /** Where eBPF programs need filters of tc; `instance` is what ours are known by. */
   attachFilters(instance: string): AttachFilters;
   isLinkThere(ifIndex: number): boolean;
+  /** What the kernel counts on a device of ours; null when it is not there. */
+  linkVolume(name: string): LinkVolume | null;
   /** Packets the kernel dropped because the device's transmit queue was full. */
   transmitDrops(ifIndex: number): number;
   close(): void;

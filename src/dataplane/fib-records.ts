@@ -1,12 +1,13 @@
 // The forwarding table as bytes, the form in which it crosses to the pump at once (native/tables/fib.cc reads it).
 // Little endian but for addresses:
-//   next hop  12 bytes: IPv4 address 4 | port 2 | header length 2 | header offset 4
+//   next hop  16 bytes: IPv4 address 4 | port 2 | header length 2 | header offset 4 | slot of the peer 4
 //   route     24 bytes: address 16 (IPv4 in the first 4) | family 1 | prefix length 1 | on link 1 | unused 1 | next hop index 4
 import { addressBytes, formatAddress, type Prefix, parsePrefix } from "../net/prefix.js";
 import type { PumpRoute } from "../plan/plan.js";
 
-const NEXT_HOP_BYTES = 12;
+const NEXT_HOP_BYTES = 16;
 const HEADER_OFFSET_OFFSET = 8;
+const PEER_SLOT_OFFSET = 12;
 const ROUTE_BYTES = 24;
 const NEXT_HOP_INDEX_OFFSET = 20;
 
@@ -16,8 +17,11 @@ export interface FibRecords {
   readonly routes: Uint8Array;
 }
 
-/** Routes with one endpoint and header share a next hop. Prefixes and addresses are canonical text (backend/*.ts). */
-export function encodeFib(routes: readonly PumpRoute[]): FibRecords {
+/**
+ * Routes with one endpoint and header share a next hop. Prefixes and addresses are canonical text (backend/*.ts).
+ * @param slotOf where the bytes of the peer with this address are counted
+ */
+export function encodeFib(routes: readonly PumpRoute[], slotOf: (address: string) => number): FibRecords {
   const hopIndexes = new Map<string, number>();
   const hops: PumpRoute[] = [];
   const records = new Records(routes.length, ROUTE_BYTES);
@@ -28,26 +32,29 @@ export function encodeFib(routes: readonly PumpRoute[]): FibRecords {
       hopIndex = hops.push(route) - 1;
       hopIndexes.set(hopKey, hopIndex);
     }
-    records.put(i, record, NEXT_HOP_INDEX_OFFSET, hopIndex);
+    records.put(i, record, [[NEXT_HOP_INDEX_OFFSET, hopIndex]]);
   });
   return {
-    nextHops: encodeNextHops(hops),
+    nextHops: encodeNextHops(hops, slotOf),
     headers: Buffer.concat(hops.filter(({ header }) => header.length > 0).map(({ header }) => header)),
     routes: records.bytes,
   };
 }
 
-function encodeNextHops(hops: readonly PumpRoute[]): Uint8Array {
+function encodeNextHops(hops: readonly PumpRoute[], slotOf: (address: string) => number): Uint8Array {
   const records = new Records(hops.length, NEXT_HOP_BYTES);
   let headerOffset = 0;
   hops.forEach((route, i) => {
-    records.put(i, partsOf(route).hop, HEADER_OFFSET_OFFSET, headerOffset);
+    records.put(i, partsOf(route).hop, [
+      [HEADER_OFFSET_OFFSET, headerOffset],
+      [PEER_SLOT_OFFSET, slotOf(route.endpoint.address)],
+    ]);
     headerOffset += route.header.length;
   });
   return records.bytes;
 }
 
-/** Records of one size, each a finished one with a number of its own in it. Copied by words: TypedArray.set() is slow for so few. */
+/** Records of one size, each a finished one with numbers of its own in it. Copied by words: TypedArray.set() is slow for so few. */
 class Records {
   readonly bytes: Uint8Array;
   readonly #words: Uint32Array;
@@ -61,17 +68,17 @@ class Records {
     this.#size = size;
   }
 
-  put(index: number, record: Uint32Array, numberOffset: number, number: number): void {
+  put(index: number, record: Uint32Array, numbers: readonly (readonly [offset: number, number: number])[]): void {
     const first = (index * this.#size) / Uint32Array.BYTES_PER_ELEMENT;
     for (let word = 0; word < record.length; word++) this.#words[first + word] = record[word] ?? 0;
-    this.#view.setUint32(index * this.#size + numberOffset, number, true);
+    for (const [offset, number] of numbers) this.#view.setUint32(index * this.#size + offset, number, true);
   }
 }
 
 /** What a route's bytes are made of. */
 interface RouteParts {
   readonly hopKey: string;
-  /** Record of the next hop, but for where its header bytes are. */
+  /** Record of the next hop, but for where its header bytes are and its bytes are counted. */
   readonly hop: Uint32Array;
   /** Record of the route, but for the index of its next hop. */
   readonly record: Uint32Array;

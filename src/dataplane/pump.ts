@@ -12,6 +12,7 @@ import {
   type EngineReport,
 } from "./accelerator.js";
 import { encodeFib } from "./fib-records.js";
+import { type PeerBytesReading, PeerSlots } from "./peer-slots.js";
 
 /** The drop reason of a packet that the eBPF programs had no memory for. */
 const NO_MEMORY = "send_buffer_full";
@@ -27,6 +28,8 @@ export interface PumpOptions {
   readonly engine: Engine;
   readonly attachFilters: AttachFilters;
   readonly checkInnerSource: boolean;
+  /** How many peers have their bytes counted one by one. */
+  readonly countedPeers: number;
   /** What goes back to a host whose datagram is one of `socket.questions`; null: nothing. */
   readonly answer: (datagram: Uint8Array) => Uint8Array | null;
   /** What another process opened, and is the pump's from here on; null: opens device and socket. */
@@ -47,12 +50,20 @@ export class Pump {
   readonly #native: NativePump;
   readonly #addon: NativeAddon;
   readonly #words: BigUint64Array;
+  readonly #peerSlots: PeerSlots;
   readonly #accelerator: Accelerator;
 
-  private constructor(addon: NativeAddon, native: NativePump, words: BigUint64Array, accelerator: Accelerator) {
+  private constructor(
+    addon: NativeAddon,
+    native: NativePump,
+    words: BigUint64Array,
+    peerSlots: PeerSlots,
+    accelerator: Accelerator,
+  ) {
     this.#addon = addon;
     this.#native = native;
     this.#words = words;
+    this.#peerSlots = peerSlots;
     this.#accelerator = accelerator;
   }
 
@@ -66,6 +77,7 @@ export class Pump {
     const words = new BigUint64Array(
       new SharedArrayBuffer(addon.counterNames.length * BigUint64Array.BYTES_PER_ELEMENT),
     );
+    const peerSlots = new PeerSlots(options.countedPeers);
     try {
       const native = new addon.Pump({
         tunName: options.socket.tunName,
@@ -82,10 +94,11 @@ export class Pump {
         punts: options.socket.questions?.patterns ?? [],
         onPunt: options.answer,
         counters: words,
+        peerBytes: peerSlots.words,
         handedOver: options.handedOver,
       });
       const tun = { name: native.tunName, ifIndex: native.tunIfIndex };
-      return new Pump(addon, native, words, Accelerator.open(addon, tun, options));
+      return new Pump(addon, native, words, peerSlots, Accelerator.open(addon, tun, options));
     } catch (error) {
       throw explainOpenError(error, options);
     }
@@ -111,7 +124,9 @@ export class Pump {
 
   /** Replaces the forwarding table; packets see the old one or the new one, never a mixture. */
   publish(routes: readonly PumpRoute[]): void {
-    const { nextHops, headers, routes: records } = encodeFib(routes);
+    const slots = this.#peerSlots;
+    slots.assign(new Set(routes.map(({ endpoint }) => endpoint.address)));
+    const { nextHops, headers, routes: records } = encodeFib(routes, (address) => slots.slotOf(address));
     this.#native.publish(nextHops, headers, records);
     this.#accelerator.publish(nextHops, headers, records);
   }
@@ -140,11 +155,13 @@ export class Pump {
 
   /** Somebody deleted the device under us: this pump carries nothing any more. */
   get isDeviceLost(): boolean {
-    return this.#word("device_lost") !== 0;
+    return Atomics.load(this.#words, this.#addon.counterNames.indexOf("device_lost")) !== 0n;
   }
 
   counters(): PumpCounters {
-    const words = Object.fromEntries(this.#addon.counterNames.map((name) => [name, this.#word(name)]));
+    const words = Object.fromEntries(
+      this.#addon.counterNames.map((name, at) => [name, Number(Atomics.load(this.#words, at))]),
+    );
     const accelerated = this.#accelerator.carried();
     return {
       words,
@@ -163,8 +180,9 @@ export class Pump {
     };
   }
 
-  #word(name: string): number {
-    return Number(Atomics.load(this.#words, this.#addon.counterNames.indexOf(name)));
+  /** What went to each peer and came from it; a peer that leaves the table and comes back begins at zero. */
+  peerBytes(): PeerBytesReading {
+    return this.#peerSlots.read();
   }
 }
 

@@ -4,7 +4,7 @@ import { HopsackError } from "../errors.js";
 import { addressWidth, covers, formatPrefix, type Prefix, parseAddress, parsePrefix } from "../net/prefix.js";
 import type { InterfaceAddress } from "../netlink/addr.js";
 import type { Link } from "../netlink/link.js";
-import { HOPSACK_ROUTE_PROTOCOL, type Route, RouteType } from "../netlink/route.js";
+import { HOPSACK_ROUTE_PROTOCOL, POD_ROUTE_PROTOCOL, type Route, RouteType } from "../netlink/route.js";
 import { DEFAULT_METRIC } from "../plan/diff-routes.js";
 import { deviceAlias } from "./device-alias.js";
 
@@ -27,7 +27,8 @@ export interface OverlapInput {
 
 /**
  * The first overlap as a NETWORK_OVERLAP, or null. Wider routes than the Network are none (the longer prefix wins, as
- * intended), nor are routes with our mark (the reconciler removes stale ones).
+ * intended), nor are routes with our marks (the reconciler removes stale ones; pods of an
+ * earlier lease keep theirs until they go).
  */
 export function findOverlap(input: OverlapInput): HopsackError | null {
   return underlayOverlap(input) ?? addressOverlap(input) ?? routeOverlap(input);
@@ -85,7 +86,7 @@ function isOwn({ ownSubnets }: OverlapInput, prefix: Prefix | undefined): boolea
 }
 
 function isOurs(input: OverlapInput, { protocol, nextHops }: Route): boolean {
-  if (protocol === HOPSACK_ROUTE_PROTOCOL) return true;
+  if (protocol === HOPSACK_ROUTE_PROTOCOL || protocol === POD_ROUTE_PROTOCOL) return true;
   return nextHops.length > 0 && nextHops.every(({ linkIndex }) => isOwnLink(input, linkIndex));
 }
 

@@ -36,6 +36,7 @@ const GONE_ERRNOS = new Set(["EADDRNOTAVAIL", "ENODEV", "ENOENT", "ESRCH"]);
 const UNREACHABLE_ERRNOS = new Set(["ENETUNREACH", "EHOSTUNREACH", "ESRCH"]);
 const VERBS: Readonly<Record<Change["kind"], string>> = {
   "add-link": "add vxlan device",
+  "add-veth": "add veth pair",
   "remove-link": "remove link",
   "set-link": "set link",
   "add-address": "add address",
@@ -59,6 +60,11 @@ export class Rtnetlink {
 
   constructor(socket: NativeNetlinkSocket = new (loadAddon().NetlinkSocket)()) {
     this.#socket = socket;
+  }
+
+  /** Of another network namespace, `/run/netns/x`. @throws the system's error: ENOENT; EINVAL when it is none */
+  static inNetns(path: string): Rtnetlink {
+    return new Rtnetlink(new (loadAddon().NetlinkSocket)(path));
   }
 
   /** @throws KERNEL_REFUSED, as the other readers */

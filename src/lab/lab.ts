@@ -17,8 +17,9 @@ import {
   removeLabFolder,
   writeLabState,
 } from "./lab-folder.js";
-import { buildHosts, connectPods, routeSubnets } from "./network.js";
+import { buildHosts, routeSubnets } from "./network.js";
 import { requirePermission } from "./permission.js";
+import { attachPods, requirePlugins } from "./pods.js";
 import {
   endProcesses,
   isRunning,
@@ -76,6 +77,7 @@ export async function labUp(spec: LabSpec, options: LabUpOptions): Promise<Lab> 
   const topology = planTopology(spec);
   requirePermission();
   requireTools(["ip", "ping", ...(topology.etcd.length > 0 ? ["etcd"] : [])]);
+  requirePlugins(spec);
   const entry = options.daemonEntry ?? builtDaemon();
   const builder = recordProcess(process.pid);
   if (builder === null) throw new HopsackError("TOOL_FAILED", "/proc does not show this process; mount it");
@@ -98,7 +100,9 @@ async function build(topology: Topology, first: LabState, entry: string, options
   progress(`starting hopsackd on ${hosts.map((host) => host.name).join(", ")}`);
   const running = await startDaemons(topology, state, entry, [], signal);
   progress("connecting the pods");
-  await mapBounded(running, HOSTS_AT_ONCE, signal, ({ plan, subnet }, either) => connectPods(plan, subnet, either));
+  await mapBounded(running, HOSTS_AT_ONCE, signal, ({ plan, subnet }, either) =>
+    attachPods(spec, plan, subnet, either),
+  );
   if (backendOf(spec).Type === "alloc") await routeSubnets(running, signal);
   const report = reportOf(topology, running);
   progress("pinging from every pod to every other");

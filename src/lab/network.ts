@@ -2,12 +2,12 @@
 // namespace gets neither device nor address. Deleting the namespaces (lab.ts) removes all of it.
 import { ipBatch, mapBounded, run } from "./command.js";
 import type { HostSubnet } from "./host-subnet.js";
-import type { Cable, HostPlan, PodPlan, Topology } from "./topology.js";
+import type { Cable, HostPlan, Topology } from "./topology.js";
 
 const AT_ONCE = 8;
 const UNDERLAY_PREFIX_LENGTH = 24;
 
-/** Creates all namespaces, the underlay's bridge or cable, and every host's eth0 and cni0. */
+/** Creates all namespaces, the underlay's bridge or cable, and every host's eth0. */
 export async function buildHosts(topology: Topology, signal: AbortSignal): Promise<void> {
   const { hosts } = topology;
   const pods = hosts.flatMap((host) => host.pods);
@@ -47,13 +47,7 @@ async function buildHost(host: HostPlan, prefixLength: number, signal: AbortSign
   await run("ip", ["netns", "exec", host.netns, "sh", "-ec", FORWARDING_SCRIPT], { signal });
   await ipBatch(
     host.netns,
-    [
-      "link set lo up",
-      `address add ${host.underlay}/${prefixLength} brd + dev eth0`,
-      "link set eth0 up",
-      "link add cni0 type bridge",
-      "link set cni0 up",
-    ],
+    ["link set lo up", `address add ${host.underlay}/${prefixLength} brd + dev eth0`, "link set eth0 up"],
     signal,
   );
 }
@@ -64,45 +58,6 @@ cd /proc/sys/net
 echo 1 > ipv4/ip_forward
 if [ -e ipv6/conf/all/forwarding ]; then echo 1 > ipv6/conf/all/forwarding; fi
 `;
-
-/** Gives cni0 its address and connects the host's pods to it. */
-export async function connectPods(host: HostPlan, subnet: HostSubnet, signal: AbortSignal): Promise<void> {
-  const lines = addressLines("cni0", subnet.v4.bridge, subnet.v6?.bridge);
-  for (const pod of host.pods) {
-    lines.push(`link add ${pod.hostLink} type veth peer name eth0 netns ${pod.netns}`);
-    lines.push(`link set ${pod.hostLink} mtu ${subnet.mtuBytes} master cni0 up`);
-  }
-  await ipBatch(host.netns, [...lines, `link set cni0 mtu ${subnet.mtuBytes}`], signal);
-  await mapBounded([...host.pods.entries()], AT_ONCE, signal, ([index, pod], either) =>
-    connectPod(pod, index, subnet, either),
-  );
-}
-
-async function connectPod(
-  pod: PodPlan,
-  index: number,
-  { v4, v6, mtuBytes }: HostSubnet,
-  signal: AbortSignal,
-): Promise<void> {
-  await ipBatch(
-    pod.netns,
-    [
-      "link set lo up",
-      `link set eth0 mtu ${mtuBytes}`,
-      ...addressLines("eth0", v4.podAddress(index), v6?.podAddress(index)),
-      "link set eth0 up",
-      `route add default via ${v4.gateway}`,
-      ...(v6 === null ? [] : [`route add default via ${v6.gateway}`]),
-    ],
-    signal,
-  );
-}
-
-/** nodad: nobody else can have the address, and probing for it would cost a second. */
-function addressLines(link: string, v4: string, v6: string | undefined): string[] {
-  const lines = [`address add ${v4} brd + dev ${link}`];
-  return v6 === undefined ? lines : [...lines, `address add ${v6} dev ${link} nodad`];
-}
 
 /** In alloc mode somebody else has to carry the packets: here static routes on every host do. */
 export async function routeSubnets(

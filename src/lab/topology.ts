@@ -1,10 +1,10 @@
 // What a lab consists of, computed from its options alone: names, addresses and paths. Pure. With etcd, br0 itself has
-// an address for each member, 192.168.50.2 to .4.
+// an address for each member, 192.168.50.2 to .4. There is no cni0 where pods are routed.
 //
 //        hopsack-NAME-net                      hopsack-NAME-h1                hopsack-NAME-h1-p1
 //   ┌──────────────────────┐   ┌────────────────────────────────────┐   ┌─────────────────┐
 //   │ br0 ─┬─ h1 ══════════╪═══╪═ eth0 192.168.50.10                │   │                 │
-//   │      ├─ h2 ═══ …     │   │  flannel0 (hopsackd)   cni0 ── p1 ═╪═══╪═ eth0           │
+//   │      ├─ h2 ═══ …     │   │  flannel0 (hopsackd)   cni0 ── … ══╪═══╪═ eth0           │
 //   └──────────────────────┘   └────────────────────────────────────┘   └─────────────────┘
 import { HopsackError } from "../errors.js";
 import { formatIpv4 } from "../net/ipv4.js";
@@ -46,7 +46,12 @@ export interface LabSpec {
   readonly network?: string;
   /** Joins the lab's two hosts directly; default: a bridge, as a switch would. */
   readonly cable?: Cable;
+  /** How the CNI plugin attaches the pods; default: to a bridge, cni0. */
+  readonly attach?: Attach;
 }
+
+/** `routed`: no bridge, a host route for each pod. */
+export type Attach = "bridge" | "routed";
 
 /** One cable from eth0 to eth0: nothing between the hosts takes part in the work. */
 export interface Cable {
@@ -59,8 +64,6 @@ export interface PodPlan {
   /** `h1-p1` */
   readonly name: string;
   readonly netns: string;
-  /** The host's end of the pod's cable: `p1`. */
-  readonly hostLink: string;
 }
 
 export interface HostPlan {
@@ -167,7 +170,6 @@ function planHost(spec: LabSpec, labFolderPath: string, index: number): HostPlan
     pods: Array.from({ length: spec.podsPerHost }, (_, pod) => ({
       name: `${name}-p${pod + 1}`,
       netns: `${netns}-p${pod + 1}`,
-      hostLink: `p${pod + 1}`,
     })),
   };
 }

@@ -67,13 +67,19 @@ export async function readSubnetEnv(path: string): Promise<SubnetEnvReading> {
   return parseSubnetEnv(text, path);
 }
 
-/** The previous subnets out of the file's text. */
-export function parseSubnetEnv(text: string, source: string): SubnetEnvReading {
+/** Key → value, of every line that has both. */
+export function subnetEnvWords(text: string): ReadonlyMap<string, string> {
   const values = new Map<string, string>();
   for (const line of text.split("\n")) {
     const equals = line.indexOf("=");
     if (equals > 0) values.set(line.slice(0, equals).trim(), line.slice(equals + 1).trim());
   }
+  return values;
+}
+
+/** The previous subnets out of the file's text. */
+export function parseSubnetEnv(text: string, source: string): SubnetEnvReading {
+  const values = subnetEnvWords(text);
   const refuse = (key: string): SubnetEnvReading => {
     const value = values.get(key);
     const problem = value === undefined ? `${key} is missing` : `${key}=${value} is not one address with a length`;

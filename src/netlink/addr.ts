@@ -36,18 +36,31 @@ export function encodeAddressDump(sequence: number): Uint8Array {
   return encodeMessage({ type: MessageType.getAddress, flags, sequence }, new Uint8Array(BODY_BYTES), []);
 }
 
-/** @param address with prefix length: `10.244.1.0/32` */
-export function encodeAddressAdd(sequence: number, linkIndex: number, address: string): Uint8Array {
+/**
+ * @param address with prefix length: `10.244.1.0/32`
+ * @param scope RouteScope: how far away the address may be known; the kernel chooses no narrower one as a source for others
+ */
+export function encodeAddressAdd(
+  sequence: number,
+  linkIndex: number,
+  address: string,
+  scope: number = RouteScope.universe,
+): Uint8Array {
   const flags = MessageFlag.request | MessageFlag.ack | MessageFlag.create | MessageFlag.replace;
-  return encodeAddress({ type: MessageType.newAddress, flags, sequence }, linkIndex, address);
+  return encodeAddress({ type: MessageType.newAddress, flags, sequence }, linkIndex, address, scope);
 }
 
 export function encodeAddressRemoval(sequence: number, linkIndex: number, address: string): Uint8Array {
   const flags = MessageFlag.request | MessageFlag.ack;
-  return encodeAddress({ type: MessageType.delAddress, flags, sequence }, linkIndex, address);
+  return encodeAddress({ type: MessageType.delAddress, flags, sequence }, linkIndex, address, RouteScope.universe);
 }
 
-function encodeAddress(head: Parameters<typeof encodeMessage>[0], linkIndex: number, text: string): Uint8Array {
+function encodeAddress(
+  head: Parameters<typeof encodeMessage>[0],
+  linkIndex: number,
+  text: string,
+  scope: number,
+): Uint8Array {
   const { family, bytes, length } = addressAndLength(text);
   const body = new Uint8Array(BODY_BYTES);
   const view = viewOf(body);
@@ -55,7 +68,7 @@ function encodeAddress(head: Parameters<typeof encodeMessage>[0], linkIndex: num
   view.setUint8(1, length);
   // Nobody else is on our device: duplicate address detection would only keep the address from being used for a second.
   view.setUint8(2, family === 6 ? IFA_F.noDad : 0);
-  view.setUint8(3, RouteScope.universe);
+  view.setUint8(3, scope);
   view.setUint32(4, linkIndex, LITTLE_ENDIAN);
   const attributes = [IFA.local, IFA.address].map((type) => ({ type, value: bytes }));
   return encodeMessage(head, body, attributes);

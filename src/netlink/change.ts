@@ -11,8 +11,10 @@ import {
 import {
   encodeLinkChange,
   encodeLinkRemoval,
+  encodeVethLinkAdd,
   encodeVxlanLinkAdd,
   type LinkSettings,
+  type NewVethLink,
   type NewVxlanLink,
 } from "./link.js";
 import {
@@ -33,6 +35,7 @@ import {
 
 export type Change =
   | NewLinkChange
+  | NewVethChange
   | LinkRemoval
   | LinkChange
   | AddressChange
@@ -56,6 +59,10 @@ export interface NewLinkChange extends NewVxlanLink {
   readonly kind: "add-link";
 }
 
+interface NewVethChange extends NewVethLink {
+  readonly kind: "add-veth";
+}
+
 /** With all that lies on it. */
 export interface LinkRemoval extends OnLink {
   readonly kind: "remove-link";
@@ -69,6 +76,8 @@ export interface AddressChange extends OnLink {
   readonly kind: "add-address" | "remove-address";
   /** With prefix length: `10.244.1.0/32`. */
   readonly address: string;
+  /** RouteScope of an address that is added; default: universe. */
+  readonly scope?: number;
 }
 
 export interface RouteChange extends OnLink, RouteTarget {
@@ -114,12 +123,14 @@ export function encodeChange(sequence: number, change: Change): Uint8Array {
   switch (change.kind) {
     case "add-link":
       return encodeVxlanLinkAdd(sequence, change);
+    case "add-veth":
+      return encodeVethLinkAdd(sequence, change);
     case "remove-link":
       return encodeLinkRemoval(sequence, change.linkIndex);
     case "set-link":
       return encodeLinkChange(sequence, change.linkIndex, change);
     case "add-address":
-      return encodeAddressAdd(sequence, change.linkIndex, change.address);
+      return encodeAddressAdd(sequence, change.linkIndex, change.address, change.scope);
     case "remove-address":
       return encodeAddressRemoval(sequence, change.linkIndex, change.address);
     case "add-route":
@@ -152,6 +163,8 @@ export function objectOf(change: Change): string {
   switch (change.kind) {
     case "add-link":
       return `${change.linkName} vni ${change.vxlan.vni} port ${change.vxlan.port}`;
+    case "add-veth":
+      return `${change.linkName} peer ${change.peerName}`;
     case "remove-link":
       return change.linkName;
     case "set-link":

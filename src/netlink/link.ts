@@ -80,8 +80,29 @@ export interface NewVxlanLink {
   readonly vxlan: NewVxlan;
 }
 
-const IFLA = { address: 1, name: 3, mtu: 4, master: 10, txQueueLength: 13, info: 18, alias: 20, stats64: 23 };
+/** Two joined devices that are to be made: one here, its peer in another network namespace. */
+export interface NewVethLink {
+  readonly linkName: string;
+  readonly mtuBytes: number;
+  readonly peerName: string;
+  /** An open descriptor of the peer's namespace. */
+  readonly peerNetnsFd: number;
+}
+
+const IFLA = {
+  address: 1,
+  name: 3,
+  mtu: 4,
+  master: 10,
+  txQueueLength: 13,
+  info: 18,
+  alias: 20,
+  stats64: 23,
+  netnsFd: 28,
+};
 const IFLA_INFO = { kind: 1, data: 2 };
+/** linux/veth.h: an ifinfomsg and its attributes. */
+const VETH_INFO_PEER = 1;
 const IFF = { up: 0x1, loopback: 0x8, running: 0x40 };
 
 /** ifinfomsg: family, pad, u16 type, i32 index, u32 flags, u32 change mask. */
@@ -121,6 +142,24 @@ export function encodeVxlanLinkAdd(sequence: number, link: NewVxlanLink): Uint8A
     hardwareAddress(link.hardwareAddress),
     { type: IFLA.info, value: info },
   ];
+  const flags = MessageFlag.request | MessageFlag.ack | MessageFlag.create | MessageFlag.exclusive;
+  return encodeMessage({ type: MessageType.newLink, flags, sequence }, linkBody(0, null), attributes);
+}
+
+/** Fails with EEXIST when either name is taken in its namespace. */
+export function encodeVethLinkAdd(sequence: number, link: NewVethLink): Uint8Array {
+  const mtu = { type: IFLA.mtu, value: u32(link.mtuBytes) };
+  const peer = encodeAttributes([
+    { type: IFLA.name, value: text(link.peerName) },
+    mtu,
+    { type: IFLA.netnsFd, value: u32(link.peerNetnsFd) },
+  ]);
+  const data = encodeAttributes([{ type: VETH_INFO_PEER, value: Buffer.concat([linkBody(0, null), peer]) }]);
+  const info = encodeAttributes([
+    { type: IFLA_INFO.kind, value: text("veth") },
+    { type: IFLA_INFO.data, value: data },
+  ]);
+  const attributes = [{ type: IFLA.name, value: text(link.linkName) }, mtu, { type: IFLA.info, value: info }];
   const flags = MessageFlag.request | MessageFlag.ack | MessageFlag.create | MessageFlag.exclusive;
   return encodeMessage({ type: MessageType.newLink, flags, sequence }, linkBody(0, null), attributes);
 }

@@ -22,6 +22,9 @@ import {
  */
 export const HOPSACK_ROUTE_PROTOCOL = 85;
 
+/** On routes of the CNI plugin, one for each pod: the daemon leaves them alone. */
+export const POD_ROUTE_PROTOCOL = 86;
+
 /** RTPROT_KERNEL: made by the kernel for an address. */
 export const KERNEL_ROUTE_PROTOCOL = 2;
 
@@ -58,6 +61,8 @@ export interface RouteTarget {
   /** The gateway is taken to be on the link, whatever the addresses say. */
   readonly isOnLink: boolean;
   readonly metric: number | null;
+  /** Who made it; default {@link HOPSACK_ROUTE_PROTOCOL}. */
+  readonly protocol?: number;
 }
 
 /** What identifies a unicast route of the main table that is to go. */
@@ -118,9 +123,9 @@ interface RouteKind {
   readonly flags: number;
 }
 
-function ourRoute({ gateway, isOnLink }: RouteTarget): RouteKind {
+function ourRoute({ gateway, isOnLink, protocol = HOPSACK_ROUTE_PROTOCOL }: RouteTarget): RouteKind {
   const scope = gateway === null ? RouteScope.link : RouteScope.universe;
-  return { scope, protocol: HOPSACK_ROUTE_PROTOCOL, flags: isOnLink ? RTNH_F_ONLINK : 0 };
+  return { scope, protocol, flags: isOnLink ? RTNH_F_ONLINK : 0 };
 }
 
 function encodeRoute(

@@ -3,18 +3,11 @@
 //   a: eth0 192.168.50.10 ── br0 ── eth0 192.168.50.11 :b
 import { readFileSync } from "node:fs";
 import t from "tap";
-import { daemonFault, makeBridge, makeHost, networkState } from "../support/hopsackd.js";
-import { inOwnNamespace, ipJson } from "../support/netns.js";
+import { makeHost, networkState, withDaemons } from "../support/hopsackd.js";
+import { ipJson } from "../support/netns.js";
 import { Place } from "../support/place.js";
 
-inOwnNamespace(t, import.meta.url, async () => {
-  t.setTimeout(60_000);
-  const fault = daemonFault();
-  if (fault !== null) {
-    t.pass("daemons", { skip: fault });
-    return;
-  }
-  makeBridge();
+withDaemons(t, import.meta.url, async () => {
   const a = await makeHost("a", "192.168.50.10");
   const b = await makeHost("b", "192.168.50.11");
 

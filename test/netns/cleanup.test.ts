@@ -6,17 +6,16 @@ import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import t, { type Test } from "tap";
 import {
-  daemonFault,
   filesIn,
   type Host,
   hopsack,
-  makeBridge,
   makeHost,
   networkState,
   TOOL,
   UNHOOKED,
+  withDaemons,
 } from "../support/hopsackd.js";
-import { inOwnNamespace, run, until } from "../support/netns.js";
+import { run, until } from "../support/netns.js";
 import { Place } from "../support/place.js";
 
 const inA = (commandLine: string): string => run(`ip netns exec a ${commandLine}`);
@@ -61,15 +60,8 @@ async function killedDaemon(t: Test, a: Host, b: Host, backend: object, flags: r
   return place;
 }
 
-inOwnNamespace(t, import.meta.url, async () => {
+withDaemons(t, import.meta.url, async () => {
   t.jobs = 1;
-  t.setTimeout(120_000);
-  const fault = daemonFault();
-  if (fault !== null) {
-    t.pass("daemons", { skip: fault });
-    return;
-  }
-  makeBridge();
   const a = await makeHost("a", "192.168.50.10");
   const b = await makeHost("b", "192.168.50.11");
   if (hasIptables) for (const program of ["iptables", "ip6tables"]) inA(`${program} -P FORWARD DROP`);

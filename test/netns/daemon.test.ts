@@ -14,17 +14,16 @@ import { text } from "node:stream/consumers";
 import t, { type Test } from "tap";
 import {
   Daemon,
-  daemonFault,
   filesIn,
   type Host,
   hopsack,
-  makeBridge,
   makeHost,
   networkState,
   TOOL,
   UNHOOKED,
+  withDaemons,
 } from "../support/hopsackd.js";
-import { inOwnNamespace, ipJson, run, until } from "../support/netns.js";
+import { ipJson, run, until } from "../support/netns.js";
 import { Place } from "../support/place.js";
 
 const RSS_LIMIT_KB = 90_000;
@@ -64,8 +63,13 @@ interface BadDay {
   prepare?(host: Host, place: Place): Promise<() => void | Promise<void>>;
 }
 
-async function inUse(host: Host, port: number): Promise<() => Promise<void>> {
-  const bind = `require("node:dgram").createSocket("udp4").bind(${port}, "${host.address}", () => console.log("bound"))`;
+const TAKE_PORT = {
+  udp: 'require("node:dgram").createSocket("udp4").bind',
+  tcp: 'require("node:net").createServer().listen',
+} as const;
+
+async function inUse(host: Host, protocol: keyof typeof TAKE_PORT, port: number): Promise<() => Promise<void>> {
+  const bind = `${TAKE_PORT[protocol]}(${port}, "${host.address}", () => console.log("bound"))`;
   const holder = spawn("ip", ["netns", "exec", host.name, process.execPath, "-e", bind]);
   await once(holder.stdout, "data");
   return async () => {
@@ -103,7 +107,20 @@ const BAD_DAYS: readonly BadDay[] = [
     name: "with the port taken",
     code: "PORT_TAKEN",
     sentence: /UDP port 8285 on 192\.168\.50\.10 is in use; .*ss -lunp/,
-    prepare: (host) => inUse(host, 8285),
+    prepare: (host) => inUse(host, "udp", 8285),
+  },
+  {
+    name: "with the port for metrics taken",
+    flags: ["--metrics-address", "9285"],
+    code: "PORT_TAKEN",
+    sentence: /TCP port 9285 on 192\.168\.50\.10 is in use; .*ss -ltnp .*--metrics-address/,
+    prepare: (host) => inUse(host, "tcp", 9285),
+  },
+  {
+    name: "with metrics on an address that no interface has",
+    flags: ["--metrics-address", "192.168.99.9:9285"],
+    code: "NO_ADDRESS",
+    sentence: /no interface has the address 192\.168\.99\.9; .*--metrics-address/,
   },
   {
     name: "with an interface that is not there",
@@ -189,7 +206,7 @@ const BAD_DAYS: readonly BadDay[] = [
   },
   {
     name: "with --ip-masq where nft is missing",
-    skip: ["/usr/sbin/nft", "/sbin/nft", "/usr/bin/nft"].some(existsSync) && "nft is installed",
+    wrapper: ["unshare", "-m", "sh", "-c", 'mount -t tmpfs tmpfs /usr/sbin && exec "$@"', "sh"],
     flags: ["--ip-masq"],
     code: "TOOL_MISSING",
     sentence: /nft/,
@@ -224,8 +241,7 @@ async function checkBadDay(t: Test, host: Host, day: BadDay): Promise<void> {
   await makeGood();
 }
 
-async function declareTests(): Promise<void> {
-  makeBridge();
+withDaemons(t, import.meta.url, async () => {
   const a = await makeHost("a", "192.168.50.10");
   const b = await makeHost("b", "192.168.50.11");
   const c = await makeHost("c", "192.168.50.12");
@@ -393,8 +409,4 @@ async function declareTests(): Promise<void> {
     }
     t.comment(`from cold to forwarding: ${times.join(", ")} ms`); // a benchmark's business, not a test's
   });
-}
-
-const fault = daemonFault();
-if (fault !== null) t.fail(fault);
-else inOwnNamespace(t, import.meta.url, () => void declareTests());
+});

@@ -2,7 +2,9 @@
 // them. The daemons are refused tcx; `tc` is the oracle.
 //
 //   [a 192.168.50.10, 10.244.1.0/24] ── br0 ── [b 192.168.50.11, 10.244.2.0/24]
+import { spawnSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
+import { readdirSync, readFileSync } from "node:fs";
 import t, { type Test } from "tap";
 import { BEFORE_TCX, carried, EBPF, startPair } from "../support/accelerated.js";
 import { Daemon, type Host, makeHost, withDaemons } from "../support/hopsackd.js";
@@ -58,12 +60,13 @@ withDaemons(t, import.meta.url, async () => {
   t.test("what a killed daemon left does nothing; cleanup or the next start takes it away", async (t) => {
     const before = controls(a);
     const first = await startBoth(t);
+    const ids = programsOf(first.daemons[0].pid);
+    t.equal(ids.length, 4, "two programs and their doors");
     first.daemons[0].kill("SIGKILL");
     await first.daemons[0].ended;
-    const programs = (): string => run("bpftool prog show");
     t.match(tc(a, "filter show dev eth0 ingress"), "hopsack flannel0");
     await first.daemons[1].stop();
-    await until("only the door is left", () => !/ hopsack_(in|out) /.test(programs()));
+    await until("only the door is left", () => ids.filter(isLoaded).length === 1);
 
     const second = await startBoth(t);
     t.equal(tc(a, "filter show dev eth0 ingress").match(/hopsack flannel0/g)?.length, 1, "in the place of the old one");
@@ -90,3 +93,14 @@ withDaemons(t, import.meta.url, async () => {
     t.equal(controls(a), before);
   });
 });
+
+/** Numbers of the eBPF programs that a process has open. */
+function programsOf(pid: number): string[] {
+  const folder = `/proc/${pid}/fdinfo`;
+  const texts = readdirSync(folder).map((fd) => readFileSync(`${folder}/${fd}`, "utf8"));
+  return [...texts.join("").matchAll(/^prog_id:\s*(\d+)$/gm)].map(([, id = ""]) => id);
+}
+
+function isLoaded(id: string): boolean {
+  return spawnSync("bpftool", ["prog", "show", "id", id]).status === 0;
+}

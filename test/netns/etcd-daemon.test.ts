@@ -1,9 +1,9 @@
 // Real daemons on a real etcd: moved addresses, changed modes, restarts.
 import { spawnSync } from "node:child_process";
 import t from "tap";
-import { answers, CONFIG, etcdFor, makeHosts, overlayAddress, PREFIX, status } from "../support/etcd-daemons.js";
-import { daemonFault, type Host } from "../support/hopsackd.js";
-import { inOwnNamespace, run, until } from "../support/netns.js";
+import { answers, CONFIG, etcdFor, makeHosts, overlayAddress, PREFIX } from "../support/etcd-daemons.js";
+import { type Host, withDaemons } from "../support/hopsackd.js";
+import { run, until } from "../support/netns.js";
 
 /** The device that packets to this address leave by; null where there is no way. */
 function deviceTo(host: Host, address: string): unknown {
@@ -11,12 +11,7 @@ function deviceTo(host: Host, address: string): unknown {
   return status === 0 ? JSON.parse(stdout)[0].dev : null;
 }
 
-inOwnNamespace(t, import.meta.url, async () => {
-  const fault = daemonFault();
-  if (fault !== null) {
-    t.pass("daemons", { skip: fault });
-    return;
-  }
+withDaemons(t, import.meta.url, async () => {
   const { a, b } = await makeHosts();
 
   t.test("two hosts meet in etcd; one that moves to another address is followed", async (t) => {
@@ -31,13 +26,13 @@ inOwnNamespace(t, import.meta.url, async () => {
     run("ip -n b addr add 192.168.50.77/24 dev eth0");
     run("ip -n b addr del 192.168.50.11/24 dev eth0");
     run("ip -n b addr add 192.168.50.77/24 dev eth0");
-    await until("a knows the new address", () => status(place, a).peers[0]?.publicIp === "192.168.50.77", 10_000);
+    await until("a knows the new address", () => place.status(a).peers[0]?.publicIp === "192.168.50.77", 10_000);
     await answers(a, overlayAddress(place, b));
     t.equal(cluster.leaseIds().length, 2);
     await daemons[1]?.stop();
     run("ip -n b addr del 192.168.50.77/24 dev eth0");
     run("ip -n b addr add 192.168.50.11/24 dev eth0");
-    await until("a is alone", () => status(place, a).peers.length === 0);
+    await until("a is alone", () => place.status(a).peers.length === 0);
   });
 
   t.test("the configuration in etcd changes the mode of every host", async (t) => {
@@ -56,7 +51,7 @@ inOwnNamespace(t, import.meta.url, async () => {
       const lookup = place.firstAddress(b);
       await until(
         `${subnet} goes by ${device}`,
-        () => deviceTo(a, lookup) === device && status(place, a).peers.length === 1,
+        () => deviceTo(a, lookup) === device && place.status(a).peers.length === 1,
         10_000,
       );
       await answers(a, target);

@@ -1,7 +1,8 @@
 // What a user reads when etcd cannot be used: wrong address, TLS, passwords, permissions, configuration. Real servers, real
 // certificates (openssl), real users.
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawnSync } from "node:child_process";
 import { mkdtempSync, writeFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
 import t from "tap";
 import { HopsackError } from "../../src/errors.js";
 import { EtcdLeaseStore } from "../../src/store/etcd.js";
@@ -9,6 +10,7 @@ import type { EtcdSettings } from "../../src/store/etcd-settings.js";
 import { EtcdCluster } from "../support/etcd.js";
 import { inOwnNamespace } from "../support/netns.js";
 
+const CLI = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));
 const PREFIX = "/coreos.com/network";
 const CONFIG = '{"Network":"10.244.0.0/16"}';
 type Tap = Parameters<Parameters<typeof t.test>[0]>[0];
@@ -78,6 +80,9 @@ inOwnNamespace(t, import.meta.url, () => {
     const trusted = { caFile: file("ca.pem") };
     const missing = await refusal(t, secure.settings(trusted));
     t.equal(missing.code, "BAD_CONFIG", "it is reached, and holds no configuration");
+    const etcd = ["--etcd-endpoints", secure.endpoints.join(","), "--etcd-cafile", trusted.caFile];
+    const listed = spawnSync(process.execPath, [CLI, "leases", "list", ...etcd], { encoding: "utf8" });
+    t.match(listed, { status: 0, stderr: "" }, "Node.js warns of nothing where the server's name is an address");
 
     isRefused(
       t,

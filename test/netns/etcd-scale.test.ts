@@ -2,9 +2,9 @@
 import { readFileSync } from "node:fs";
 import t from "tap";
 import { EtcdClient } from "../../src/store/etcd-client.js";
-import { etcdFor, makeHosts, PREFIX, status } from "../support/etcd-daemons.js";
-import { type Daemon, daemonFault } from "../support/hopsackd.js";
-import { inOwnNamespace, until } from "../support/netns.js";
+import { etcdFor, makeHosts, PREFIX } from "../support/etcd-daemons.js";
+import { type Daemon, withDaemons } from "../support/hopsackd.js";
+import { until } from "../support/netns.js";
 
 function residentMegabytes(daemon: Daemon): number {
   const child = daemon.pid;
@@ -12,12 +12,7 @@ function residentMegabytes(daemon: Daemon): number {
   return Number(/^VmRSS:\s+(\d+) kB/m.exec(text)?.[1]) / 1000;
 }
 
-inOwnNamespace(t, import.meta.url, async () => {
-  const fault = daemonFault();
-  if (fault !== null) {
-    t.pass("daemons", { skip: fault });
-    return;
-  }
+withDaemons(t, import.meta.url, async () => {
   const { a } = await makeHosts();
 
   t.test("ten thousand leases: start, memory, and the way of one change", async (t) => {
@@ -43,6 +38,6 @@ inOwnNamespace(t, import.meta.url, async () => {
     times.sort((x, y) => x - y);
     t.comment(`one change to the forwarding table: p50 ${times[100]?.toFixed(1)} ms, p99 ${times[197]?.toFixed(1)} ms`);
     t.comment(`resident: ${residentMegabytes(daemon).toFixed(0)} MB`);
-    t.equal(status(place, a).peers.length, 10_001);
+    t.equal(place.status(a).peers.length, 10_001);
   });
 });

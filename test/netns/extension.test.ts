@@ -4,18 +4,11 @@
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import t from "tap";
-import { daemonFault, hopsack, makeBridge, makeHost, networkState } from "../support/hopsackd.js";
-import { inOwnNamespace, run, until } from "../support/netns.js";
+import { hopsack, makeHost, networkState, withDaemons } from "../support/hopsackd.js";
+import { run, until } from "../support/netns.js";
 import { Place } from "../support/place.js";
 
-inOwnNamespace(t, import.meta.url, async () => {
-  t.setTimeout(60_000);
-  const fault = daemonFault();
-  if (fault !== null) {
-    t.pass("daemons", { skip: fault });
-    return;
-  }
-  makeBridge();
+withDaemons(t, import.meta.url, async () => {
   const a = await makeHost("a", "192.168.50.10");
   const b = await makeHost("b", "192.168.50.11");
   const before = [a, b].map(networkState);

@@ -1,5 +1,5 @@
 // Stands in for hopsackd in the lab's own tests: takes 10.244.N.0/24 on host hN, writes subnet.env, answers /readyz, and
-// routes to the other hosts directly, as host-gw would. FAKE_FAULT in --daemon-arg: `die`, `no-routes`, `deaf` (no SIGTERM).
+// routes to the other hosts directly, as host-gw would. FAKE_FAULT in --daemon-arg: `die`, `no-routes`, `tiny` (no room for a pod on h2), `deaf` (no SIGTERM).
 import { execFileSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { createServer } from "node:http";
@@ -18,7 +18,7 @@ for (let peer = 1; peer <= 8; peer++) {
 }
 const lines = [
   "FLANNEL_NETWORK=10.244.0.0/16",
-  `FLANNEL_SUBNET=10.244.${number}.1/24`,
+  `FLANNEL_SUBNET=10.244.${number}.1/${fault === "tiny" && number === 2 ? 31 : 24}`,
   "FLANNEL_MTU=1472",
   "FLANNEL_IPMASQ=false",
 ];

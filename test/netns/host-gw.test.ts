@@ -47,7 +47,6 @@ function warnings(place: Place, host: Host): string {
 }
 
 withDaemons(t, import.meta.url, async () => {
-  t.setTimeout(120_000);
   run("ip link add br1 type bridge");
   run("ip link set br1 up");
   const a = await makeHost("a", "192.168.50.10");

@@ -60,7 +60,8 @@ inOwnNamespace(t, import.meta.url, () => {
 
   t.test("vxlan: a pod with a larger MTU learns the device's from its host", async (t) => {
     const [h1, h2] = labUp(t, "--backend", "vxlan");
-    for (const link of ["cni0", "p1"]) inside(h1.netns, `ip link set ${link} mtu 1500`);
+    const ends: { ifname: string }[] = JSON.parse(inside(h1.netns, "ip -j link show master cni0"));
+    for (const link of ["cni0", ...ends.map(({ ifname }) => ifname)]) inside(h1.netns, `ip link set ${link} mtu 1500`);
     inside(h1.pods[0].netns, "ip link set eth0 mtu 1500");
     const ping = `ping -c1 -W2 -M do -s 1472 ${h2.pods[0].address}`;
     t.match(inside(h1.pods[0].netns, ping), /mtu ?= ?1450/);

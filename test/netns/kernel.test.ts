@@ -5,9 +5,10 @@ import t from "tap";
 import { loadAddon } from "../../src/addon.js";
 import { errnoOf } from "../../src/errors.js";
 import { Rtnetlink } from "../../src/kernel/rtnetlink.js";
+import { RouteScope } from "../../src/netlink/addr.js";
 import type { Change, RouteChange } from "../../src/netlink/change.js";
 import { NO_SETTINGS } from "../../src/netlink/link.js";
-import { HOPSACK_ROUTE_PROTOCOL, MAIN_TABLE } from "../../src/netlink/route.js";
+import { HOPSACK_ROUTE_PROTOCOL, MAIN_TABLE, POD_ROUTE_PROTOCOL } from "../../src/netlink/route.js";
 import { linkNamed, setUpHost } from "../support/kernel-host.js";
 import { inOwnNamespace, ipJson, run, until } from "../support/netns.js";
 
@@ -118,6 +119,50 @@ inOwnNamespace(t, import.meta.url, () => {
     );
     t.match(link?.message, /set link nowhere0 up \(ENODEV: /);
     t.equal(errnoOf(link?.cause), "ENODEV");
+  });
+
+  t.test("a veth pair joins two namespaces, and the other one is spoken to from here", async (t) => {
+    const rtnetlink = setUpHost(t);
+    const netns = "/run/netns/kernel-pod";
+    run("ip netns add kernel-pod");
+    t.teardown(() => run("ip netns delete kernel-pod"));
+    const before = ipJson("link").length;
+    const fd = openSync(netns, "r");
+    const pair = { linkName: "hsk1", mtuBytes: 1400, peerName: "eth0", peerNetnsFd: fd };
+    const [made, again] = rtnetlink.apply([
+      { kind: "add-veth", ...pair },
+      { kind: "add-veth", ...pair, linkName: "hsk2" },
+    ]);
+    closeSync(fd);
+    t.equal(made, null);
+    t.match(again?.message, /add veth pair hsk2 peer eth0 \(EEXIST: /);
+    t.equal(ipJson("link").length, before + 1, "the refused pair left nothing");
+    t.match(ipJson("-d link show hsk1"), [{ mtu: 1400, linkinfo: { info_kind: "veth" } }]);
+
+    const pod = Rtnetlink.inNetns(netns);
+    t.teardown(() => pod.close());
+    const on = { linkIndex: linkNamed(pod, "eth0").index, linkName: "eth0" };
+    const route = { kind: "add-route", ...on, isOnLink: false, metric: null } as const;
+    const refusals = pod.apply([
+      { kind: "set-link", ...on, ...NO_SETTINGS, isUp: true },
+      { kind: "add-address", ...on, address: "10.77.0.5/32", scope: RouteScope.host },
+      { ...route, prefix: "169.254.1.1/32", gateway: null, protocol: POD_ROUTE_PROTOCOL },
+    ]);
+    t.strictSame(refusals, [null, null, null]);
+    t.match(ipJson("-n kernel-pod address show eth0"), [
+      { mtu: 1400, addr_info: [{ local: "10.77.0.5", scope: "host" }] },
+    ]);
+    t.match(ipJson("-n kernel-pod route"), [{ dst: "169.254.1.1", dev: "eth0", protocol: "86", scope: "link" }]);
+    t.equal(ipJson("link show lo")[0]?.ifname, "lo", "this thread is where it was");
+    t.equal(
+      ipJson("address").some((link) => JSON.stringify(link).includes("10.77.0.5")),
+      false,
+    );
+  });
+
+  t.test("a path that is no network namespace is refused by the system's own error", async (t) => {
+    t.throws(() => Rtnetlink.inNetns("/run/netns/nowhere"), { code: "ENOENT", syscall: "open" });
+    t.throws(() => Rtnetlink.inNetns("/proc/self/ns/uts"), { code: "EINVAL", syscall: "setns" });
   });
 
   t.test("without the capability a change is NOT_PERMITTED, and says what to do", async (t) => {

@@ -50,6 +50,32 @@ t.test("pods reach each other, the report names everything, and down leaves noth
   t.equal(await labDown(name), false, "a second time there is nothing to remove");
 });
 
+t.test("pods that are routed reach each other without a bridge", { skip: skipCli }, async (t) => {
+  const name = freshName(t);
+  const spec = specOf(name, { podsPerHost: 3, attach: "routed", hasIpv6: true });
+  const { report } = await up(spec, { daemonEntry: DAEMON });
+  for (const { netns, pods } of report.hosts) {
+    const links = ipJson(`-n ${netns} link`).map(({ ifname }) => String(ifname));
+    t.equal(links.filter((link) => link.startsWith("hsk")).length, 3);
+    t.notOk(links.includes("cni0"));
+    for (const { address } of pods)
+      t.match(ipJson(`-n ${netns} route show ${address}`), [{ protocol: "86", scope: "link" }]);
+  }
+  t.equal(report.hosts[1]?.pods[2]?.address.replace(/.*\./, ""), "4", "addresses are those of every other lab");
+  await labDown(name);
+  t.same(leftOvers(name), []);
+});
+
+t.test("a pod that cannot be attached is named with the plugin's words", { skip }, async (t) => {
+  const name = freshName(t);
+  const attached = up(specOf(name, { attach: "routed", daemonArgs: ["--fault", "tiny"] }));
+  await t.rejects(attached, {
+    code: "TOOL_FAILED",
+    message: /^h2-p1 could not be attached: the address 10\.244\.2\.2 .* is not one of the lease /,
+  });
+  t.same(leftOvers(name), []);
+});
+
 t.test("the root namespace gets no link", { skip }, async (t) => {
   const name = freshName(t);
   const before = rootLinks();

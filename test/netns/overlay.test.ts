@@ -63,8 +63,6 @@ function drops(host: LabHost): Record<string, number> {
 }
 
 inOwnNamespace(t, import.meta.url, () => {
-  t.setTimeout(120_000);
-
   t.test("three hosts with two pods each: pods, streams and path MTU", async (t) => {
     const lab = labUp(t, "road");
     const [h1, h2, h3] = lab;

@@ -3,92 +3,24 @@
 //   a: eth0 192.168.50.10 ──┐
 //                           ├── br0        numbered UDP packets and a TCP stream from a to b; it is a's daemon that is replaced
 //   b: eth0 192.168.50.11 ──┘
-import { type ChildProcess, spawn } from "node:child_process";
 import { createHash } from "node:crypto";
-import { once } from "node:events";
 import { existsSync, openSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import t, { type Test } from "tap";
 import { carried, EBPF } from "../support/accelerated.js";
-import { type Daemon, daemonFault, type Host, makeBridge, makeHost, UNHOOKED } from "../support/hopsackd.js";
-import { inOwnNamespace, ipJson, run, until } from "../support/netns.js";
+import { FLOW_PORT, lostDuring, passed, Script } from "../support/flow.js";
+import { type Daemon, type Host, makeHost, withDaemons } from "../support/hopsackd.js";
+import { ipJson, run, until } from "../support/netns.js";
 import { Place } from "../support/place.js";
 import { ServiceManagerStandIn } from "../support/service-manager.js";
 
-const FLOW = fileURLToPath(new URL("../support/numbered-flow.mjs", import.meta.url));
 const STREAM = fileURLToPath(new URL("../support/tcp-stream.mjs", import.meta.url));
-const PORT = 9000;
 /** The TUN's queue holds a thousand: more than are sent while a daemon takes over, however slow the machine. */
 const PER_MILLISECOND = 5;
 /** While a process starts from nothing. */
 const PER_MILLISECOND_AT_RESTART = 1;
 /** As in the script. */
 const STREAM_BLOCK_BYTES = 1_000_000;
-
-/** A script in a host, in lines. */
-class Script {
-  readonly lines: string[] = [];
-  readonly ended: Promise<unknown>;
-  readonly #child: ChildProcess;
-
-  constructor(t: Test, host: Host, ...words: readonly string[]) {
-    const argv = ["netns", "exec", host.name, ...UNHOOKED, ...words];
-    this.#child = spawn("ip", argv, { stdio: ["ignore", "pipe", "inherit"] });
-    this.#child.stdout?.on("data", (chunk) => this.lines.push(...String(chunk).trim().split("\n")));
-    this.ended = once(this.#child, "close");
-    t.teardown(() => this.#child.kill("SIGKILL"));
-  }
-
-  async ready(): Promise<void> {
-    await until("a script is ready", () => this.lines.includes("ready"));
-  }
-
-  async end(): Promise<Record<string, number>> {
-    this.#child.kill("SIGTERM");
-    await this.ended;
-    return JSON.parse(this.lines.at(-1) ?? "{}");
-  }
-}
-
-/** Numbered packets from a to b's address in the overlay, while `deed` is done. */
-async function lostDuring(t: Test, hosts: Hosts, perMs: number, deed: () => Promise<void>): Promise<number> {
-  const receiver = new Script(t, hosts.b, process.execPath, FLOW, "receive", `${PORT}`);
-  await receiver.ready();
-  const sender = new Script(t, hosts.a, process.execPath, FLOW, "send", hosts.target, `${PORT}`, `${perMs}`);
-  await sender.ready();
-  await passed(hosts.b, 200);
-  await deed();
-  await passed(hosts.b, 200);
-  const { sent = 0 } = await sender.end();
-  await quiet(hosts.b);
-  const { received = 0, twice } = await receiver.end();
-  t.equal(twice, 0, "nothing came twice");
-  t.comment(`${sent} sent, ${received} received`);
-  return sent - received;
-}
-
-function receivedPackets(host: Host): number {
-  const [link] = ipJson(`-n ${host.name} -s link show eth0`);
-  return (link as { stats64?: { rx?: { packets?: number } } }).stats64?.rx?.packets ?? 0;
-}
-
-/** Some more packets have come to the host. */
-async function passed(host: Host, packets: number): Promise<void> {
-  const before = receivedPackets(host);
-  await until("packets pass", () => receivedPackets(host) >= before + packets, 20_000);
-}
-
-/** Nothing has come for a while. */
-async function quiet(host: Host): Promise<void> {
-  let last = -1;
-  await until("no packet comes any more", () => {
-    const now = receivedPackets(host);
-    const isQuiet = now === last;
-    last = now;
-    if (!isQuiet) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 50);
-    return isQuiet;
-  });
-}
 
 interface Hosts {
   readonly a: Host;
@@ -135,16 +67,7 @@ const KERNEL_MODES = [
   ["host-gw", '{"Network": "10.244.0.0/16", "Backend": {"Type": "host-gw"}}'],
 ] as const;
 
-t.setTimeout(280_000);
-
-inOwnNamespace(t, import.meta.url, () => {
-  const fault = daemonFault();
-  if (fault !== null) {
-    t.pass("restarts", { skip: fault });
-    return;
-  }
-  t.before(makeBridge);
-
+withDaemons(t, import.meta.url, async () => {
   t.test("a takeover loses no packet, and keeps device, address and lease", async (t) => {
     const hosts = await twoHosts(t, "t");
     const old = hosts.place.start(t, hosts.a);
@@ -168,9 +91,9 @@ inOwnNamespace(t, import.meta.url, () => {
     const hosts = await twoHosts(t, "s");
     const old = hosts.place.start(t, hosts.a);
     await peersKnown(old);
-    const receiver = new Script(t, hosts.b, process.execPath, STREAM, "receive", `${PORT}`);
+    const receiver = new Script(t, hosts.b, process.execPath, STREAM, "receive", `${FLOW_PORT}`);
     await receiver.ready();
-    const sender = new Script(t, hosts.a, process.execPath, STREAM, "send", hosts.target, `${PORT}`);
+    const sender = new Script(t, hosts.a, process.execPath, STREAM, "send", hosts.target, `${FLOW_PORT}`);
     await sender.ready();
     await passed(hosts.b, 200);
     await takenOver(t, hosts, old);

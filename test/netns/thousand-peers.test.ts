@@ -4,8 +4,8 @@
 import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import t from "tap";
-import { daemonFault, type Host, makeBridge, makeHost } from "../support/hopsackd.js";
-import { inOwnNamespace, run, until } from "../support/netns.js";
+import { type Host, makeHost, withDaemons } from "../support/hopsackd.js";
+import { run, until } from "../support/netns.js";
 import { Place } from "../support/place.js";
 
 const PEERS = 1000;
@@ -48,14 +48,7 @@ function cpuMilliseconds(pid: number): number {
   return (Number(fields[11]) + Number(fields[12])) * 10;
 }
 
-inOwnNamespace(t, import.meta.url, async () => {
-  t.setTimeout(120_000);
-  const fault = daemonFault();
-  if (fault !== null) {
-    t.pass("daemons", { skip: fault });
-    return;
-  }
-  makeBridge();
+withDaemons(t, import.meta.url, async () => {
   const a = await makeHost("a", "192.168.50.10");
   run("ip -n a route add default via 192.168.50.1");
 
@@ -65,7 +58,7 @@ inOwnNamespace(t, import.meta.url, async () => {
     for (let n = 0; n < PEERS; n++) writeLease(place, n);
 
     const startedAt = performance.now();
-    const daemon = place.start(t, a, "--log-level", "debug");
+    const daemon = place.start(t, a, "--log-level", "debug", "--probe-peers=false"); // idle is: nothing to do
     const ready = await daemon.logged("ready");
     const coldMs = Math.round(performance.now() - startedAt);
     t.strictSame(entries(a), [PEERS, PEERS, PEERS]);

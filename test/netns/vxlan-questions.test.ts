@@ -70,7 +70,6 @@ function drops(place: Place, host: Host, reason: string): number {
 }
 
 withDaemons(t, import.meta.url, async () => {
-  t.setTimeout(180_000);
   const a = await makeHost("a", "192.168.50.10");
   const k = await makeHost("k", "192.168.50.11");
   const x = await makeHost("x", "192.168.50.12");

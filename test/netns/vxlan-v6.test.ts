@@ -106,7 +106,6 @@ function expectedOf(own: Member, peers: readonly Member[]): Record<string, strin
 
 withDaemons(t, import.meta.url, async () => {
   t.jobs = 1;
-  t.setTimeout(120_000);
   const a = await makeDualHost("a", 10, "fd99::10");
   const b = await makeDualHost("b", 11, "fd99::11");
   const c = await makeDualHost("c", 12, null);

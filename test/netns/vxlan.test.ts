@@ -78,7 +78,6 @@ async function overlay(t: Test, hosts: readonly Host[], config = VXLAN): Promise
 }
 
 withDaemons(t, import.meta.url, async () => {
-  t.setTimeout(180_000);
   const a = await makeHost("a", "192.168.50.10");
   const b = await makeHost("b", "192.168.50.11");
   const c = await makeHost("c", "192.168.50.12");

@@ -7,7 +7,8 @@ import { until } from "./netns.js";
 import { Place } from "./place.js";
 import { startScript } from "./traffic.js";
 
-export const EBPF = ["--engine", "ebpf"];
+/** Without probes, whose packets would be counted too. */
+export const EBPF = ["--engine", "ebpf", "--probe-peers=false"];
 /** Runs a daemon as on a kernel without tcx. */
 export const BEFORE_TCX = ["python3", fileURLToPath(new URL("before-tcx.py", import.meta.url))];
 export const SEGMENTS = 40;

@@ -62,6 +62,12 @@ export function readyState(): DaemonState {
     icmp_sent: 3,
     punts: 5,
     punt_answers: 4,
+    outbound_batches_1: 1,
+    outbound_batches_2: 0,
+    outbound_batches_inf: 2,
+    inbound_batches_1: 3,
+    inbound_batches_2: 4,
+    inbound_batches_inf: 0,
   };
   state.phase = "ready";
   state.isStoreConnected = true;
@@ -80,6 +86,9 @@ export function readyState(): DaemonState {
   state.device = { name: "flannel0", mtuBytes: 1472 };
   state.peers = [lease("10.244.2.0/24", "192.168.50.11", "host-b"), lease("10.244.30.0/24", "192.168.50.12", null)];
   state.readCounters = () => counters(words, { no_route: 3, unknown_sender: 0 });
+  const [host] = state.peers;
+  const toHost = [[host?.attrs.publicIp ?? "", { sent: 6_000_000, received: 110_000 }]] as const;
+  state.readPeerBytes = () => ({ peers: new Map(toHost), others: { sent: 160_000, received: 10_000 } });
   state.readTunRingFull = () => 17;
   return state;
 }

@@ -130,6 +130,7 @@ export class Trial {
       clock: { ...systemClock, random: () => 0 },
       checkPrivileges: () => this.#step("privileges", "check privileges"),
       hostWarnings: () => [],
+      openProbeSocket: async () => ({ send: () => {}, close: () => {} }),
       enableForwarding: () => [],
       machineId: () => "",
       createBackend,
@@ -141,6 +142,7 @@ export class Trial {
         findUnderlay: () => this.#underlay(),
         findOverlap: () => this.faults.overlap ?? null,
         isLinkThere: (ifIndex) => this.networkLinks.has(ifIndex),
+        linkVolume: () => null,
         transmitDrops: () => 0,
         linkReach: () => this.reach,
         attachFilters: () => () => () => {},
@@ -182,6 +184,7 @@ export class Trial {
             this.deeds.push("stop pump");
           },
           counters: () => counters({}, {}),
+          peerBytes: () => ({ peers: new Map(), others: { sent: 0, received: 0 } }),
         };
       },
     };

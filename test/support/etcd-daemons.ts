@@ -1,20 +1,19 @@
-// Daemons on a real etcd: what the tests with them share. For tests that run inside inOwnNamespace().
+// Daemons on a real etcd: what the tests with them share. For tests that run inside withDaemons().
 //
 //   a: flannel0, eth0 192.168.50.10 ──┐
 //   b: flannel0, eth0 192.168.50.11 ──┼── br0 192.168.50.1: etcd
-import { spawnSync } from "node:child_process";
 import type { Test } from "tap";
 import { EtcdCluster } from "./etcd.js";
-import { type Host, hopsack, makeBridge, makeHost } from "./hopsackd.js";
+import { type Host, makeHost } from "./hopsackd.js";
 import { run, until } from "./netns.js";
 import { Place } from "./place.js";
+import { pings } from "./traffic.js";
 
 export const PREFIX = "/coreos.com/network";
 export const CONFIG = '{"Network":"10.0.0.0/8","SubnetLen":24,"Backend":{"Type":"udp"}}';
 
-/** The two hosts, and an address for etcd that both reach. */
+/** The two hosts, and an address for etcd that both reach. Inside withDaemons(). */
 export async function makeHosts(): Promise<{ a: Host; b: Host }> {
-  makeBridge();
   run("ip addr add 192.168.50.1/24 dev br0");
   return { a: await makeHost("a", "192.168.50.10"), b: await makeHost("b", "192.168.50.11") };
 }
@@ -32,18 +31,6 @@ export async function etcdFor(t: Test): Promise<Overlay> {
   return { cluster, place: new Place(t, CONFIG, ["--etcd-endpoints", cluster.endpoints.join(",")]) };
 }
 
-export interface Status {
-  readonly state: string;
-  readonly store: { readonly connected: boolean };
-  readonly peers: readonly { readonly publicIp: string; readonly subnet: string }[];
-  readonly warnings: readonly string[];
-}
-
-/** What `hopsack status` says. */
-export function status(place: Place, host: Host): Status {
-  return JSON.parse(hopsack(host, `status --json --socket ${place.socket(host)}`));
-}
-
 /** Address of the host's own TUN: the base of its subnet. */
 export function overlayAddress(place: Place, host: Host): string {
   return place.firstAddress(host).replace(/\.1$/, ".0");
@@ -51,10 +38,5 @@ export function overlayAddress(place: Place, host: Host): string {
 
 /** Waits until a ping is answered. */
 export async function answers(from: Host, to: string, limitMs = 5000): Promise<void> {
-  await until(`${to} answers`, () => isAnswered(from, to), limitMs);
-}
-
-export function isAnswered(from: Host, to: string): boolean {
-  const argv = ["netns", "exec", from.name, "ping", "-c1", "-W1", to];
-  return spawnSync("ip", argv, { stdio: "ignore" }).status === 0;
+  await until(`${to} answers`, () => pings(from, to), limitMs);
 }

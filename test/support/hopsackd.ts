@@ -26,21 +26,16 @@ export interface Host {
 
 export type LogLine = Readonly<Record<string, unknown>> & { readonly event: string };
 
-/** Why tests with daemons cannot run here, or null. */
-export function daemonFault(): string | null {
-  const built = join(CHECKOUT, "dist/cli/hopsackd.js");
-  return existsSync(built) ? null : `${built} is not there; build it with: npm run build`;
-}
-
-/** `tests` in namespaces of their own, with the bridge; skipped with the reason where no daemon can run. */
+/** `tests` in namespaces of their own, with the bridge, and the programs where all users find them. */
 export function withDaemons(t: Test, fileUrl: string, tests: () => Promise<void>): void {
   inOwnNamespace(t, fileUrl, async () => {
-    const fault = daemonFault();
-    if (fault !== null) {
-      t.pass("daemons", { skip: fault });
+    run(`mount --bind ${CHECKOUT} ${EVERYBODYS_CHECKOUT}`);
+    if (!existsSync(DAEMON)) {
+      t.fail(`${CHECKOUT}dist/cli/hopsackd.js is not there; build it with: npm run build`);
       return;
     }
-    makeBridge();
+    run("ip link add br0 type bridge");
+    run("ip link set br0 up");
     await tests();
   });
 }
@@ -48,13 +43,6 @@ export function withDaemons(t: Test, fileUrl: string, tests: () => Promise<void>
 /** `ip …` in the host's namespace. Throws with its stderr when it fails. */
 export function ip(host: Host, args: string): string {
   return run(`ip -n ${host.name} ${args}`);
-}
-
-/** The bridge that joins all hosts, and the programs where all users find them. */
-export function makeBridge(): void {
-  run(`mount --bind ${CHECKOUT} ${EVERYBODYS_CHECKOUT}`);
-  run("ip link add br0 type bridge");
-  run("ip link set br0 up");
 }
 
 /** A namespace with eth0 on a bridge; IPv6 off, so that nothing changes in it by itself. */

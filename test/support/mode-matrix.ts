@@ -9,8 +9,8 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import type { Test } from "tap";
-import { type Daemon, daemonFault, type Host, hopsack, makeBridge, makeHost } from "./hopsackd.js";
-import { inOwnNamespace, run, until } from "./netns.js";
+import { type Daemon, type Host, hopsack, makeHost, withDaemons } from "./hopsackd.js";
+import { run, until } from "./netns.js";
 import { Place } from "./place.js";
 import { ping, pings, received } from "./traffic.js";
 
@@ -125,7 +125,6 @@ interface World {
 }
 
 async function makeWorld(): Promise<World> {
-  makeBridge();
   run("ip link add br1 type bridge");
   run("ip link set br1 up");
   const a = { ...(await makeHost("a", "192.168.50.10")), number: 1 };
@@ -284,14 +283,8 @@ function teachRouter(members: readonly Member[], isKnown: boolean): void {
 
 /** Declares the whole row of each mode; `next` is the mode that it is switched to. */
 export function testModes(t: Test, fileUrl: string, rows: readonly (readonly [mode: Mode, next: Mode])[]): void {
-  inOwnNamespace(t, fileUrl, async () => {
+  withDaemons(t, fileUrl, async () => {
     t.jobs = 1;
-    t.setTimeout(120_000);
-    const fault = daemonFault();
-    if (fault !== null) {
-      t.pass("daemons", { skip: fault });
-      return;
-    }
     const world = await makeWorld();
     for (const [mode, next] of rows) t.test(mode.name, (t) => testMode(t, world, mode, next));
   });

@@ -61,6 +61,18 @@ export function sendDatagram(from: Host, to: string, port: number, payload: Buff
   execFileSync("ip", scriptOn(from, script), { env: ENV });
 }
 
+/** Sends one datagram from an address of its own; `N bytes` of the answer, the error that came back, or `nothing` within a second. */
+export function answerOf(from: Host, source: string, to: string, port: number, payload: Uint8Array): string {
+  const script = `const socket = require("dgram").createSocket("udp4");
+    const end = (word) => { console.log(word); process.exit(); };
+    socket.on("error", (error) => end(error.code)).on("message", (answer) => end(answer.length + " bytes"));
+    socket.bind(0, "${source}", () => socket.connect(${port}, "${to}", () => {
+      socket.send(Buffer.from("${Buffer.from(payload).toString("hex")}", "hex"));
+      setTimeout(() => end("nothing"), 1000);
+    }));`;
+  return execFileSync("ip", scriptOn(from, script), { env: ENV, encoding: "utf8" }).trim();
+}
+
 function scriptOn(host: Host, script: string): string[] {
   return ["netns", "exec", host.name, process.execPath, "-e", script];
 }

@@ -21,8 +21,10 @@ const TYPESCRIPT_LAYERS: Readonly<Record<string, number>> = {
   dataplane: 3,
   daemon: 4,
   lab: 4,
+  cni: 4,
   bench: 5,
   cli: 6,
+  manual: 7,
 };
 /** Within a layer: who may know whom. */
 const TYPESCRIPT_SIBLINGS: readonly string[] = [

@@ -1,11 +1,10 @@
 // backend/extension: flannel's keys and variables, as data.
 import t from "tap";
 import type { BackendInput } from "../../../src/backend/backend.js";
-import { NO_REACH } from "../../../src/backend/direct-route.js";
 import { createExtensionBackend } from "../../../src/backend/extension.js";
 import type { Lease } from "../../../src/lease/lease.js";
-import { parseNetworkConfig } from "../../../src/lease/network-config.js";
 import { attrs, prefix, reservation } from "../../contract/lease-store.js";
+import { backendInput } from "../../support/backend-input.js";
 
 const COMMANDS = {
   PreStartupCommand: "echo pre",
@@ -16,25 +15,7 @@ const COMMANDS = {
 };
 
 function input(backend: object, changes: Partial<BackendInput> = {}, network: object = {}): BackendInput {
-  const config = { Network: "10.244.0.0/16", ...network, Backend: { Type: "extension", ...backend } };
-  return {
-    config: parseNetworkConfig(JSON.stringify(config), "test"),
-    underlay: {
-      linkName: "eth0",
-      linkIndex: 2,
-      address: "192.168.50.1",
-      publicIp: "192.168.50.1",
-      addressV6: null,
-      publicIpv6: null,
-      mtuBytes: 1500,
-    },
-    deviceName: "flannel0",
-    ipMasq: false,
-    identity: { machineId: "", nodeName: "h1" },
-    reach: NO_REACH,
-    vxlanEngine: "kernel",
-    ...changes,
-  };
+  return backendInput({ ...network, Backend: { Type: "extension", ...backend } }, changes);
 }
 
 function peer(number: number, backendData: unknown): Lease {

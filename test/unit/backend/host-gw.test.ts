@@ -4,31 +4,13 @@ import type { BackendInput } from "../../../src/backend/backend.js";
 import type { LinkReach } from "../../../src/backend/direct-route.js";
 import { createHostGwBackend } from "../../../src/backend/host-gw.js";
 import type { Lease } from "../../../src/lease/lease.js";
-import { parseNetworkConfig } from "../../../src/lease/network-config.js";
 import { attrs, prefix, reservation } from "../../contract/lease-store.js";
+import { backendInput } from "../../support/backend-input.js";
 
 const LAN: LinkReach = { onLink: [prefix("192.168.50.0/24")], elsewhere: [] };
 
 function input(changes: Partial<BackendInput> = {}, network: object = {}): BackendInput {
-  const config = { Network: "10.244.0.0/16", ...network, Backend: { Type: "host-gw" } };
-  return {
-    config: parseNetworkConfig(JSON.stringify(config), "test"),
-    underlay: {
-      linkName: "eth0",
-      linkIndex: 2,
-      address: "192.168.50.1",
-      publicIp: "192.168.50.1",
-      addressV6: null,
-      publicIpv6: null,
-      mtuBytes: 1500,
-    },
-    deviceName: "flannel0",
-    ipMasq: false,
-    identity: { machineId: "", nodeName: "h1" },
-    reach: LAN,
-    vxlanEngine: "kernel",
-    ...changes,
-  };
+  return backendInput({ ...network, Backend: { Type: "host-gw" } }, { reach: LAN, ...changes });
 }
 
 function peer(number: number, publicIp = `192.168.50.${number}`): Lease {

@@ -1,27 +1,10 @@
 // backend/registry: the mode that the configuration names.
 import t from "tap";
-import { NO_REACH } from "../../../src/backend/direct-route.js";
 import { createBackend } from "../../../src/backend/registry.js";
-import { parseNetworkConfig } from "../../../src/lease/network-config.js";
+import { backendInput } from "../../support/backend-input.js";
 
 function create(backend: unknown): ReturnType<typeof createBackend> {
-  return createBackend({
-    config: parseNetworkConfig(JSON.stringify({ Network: "10.244.0.0/16", Backend: backend }), "test"),
-    underlay: {
-      linkName: "eth0",
-      linkIndex: 2,
-      address: "192.168.50.1",
-      publicIp: "192.168.50.1",
-      addressV6: null,
-      publicIpv6: null,
-      mtuBytes: 1500,
-    },
-    deviceName: "flannel0",
-    ipMasq: false,
-    identity: { machineId: "0123456789abcdef0123456789abcdef", nodeName: "h1" },
-    reach: NO_REACH,
-    vxlanEngine: "kernel",
-  });
+  return createBackend(backendInput({ Backend: backend }));
 }
 
 t.test("makes the udp backend by default and in any case", async (t) => {

@@ -1,47 +1,24 @@
 // backend/udp: the plan of a host, against flannel's udp backend (addresses, routes, MTU, port).
 import t from "tap";
-import type { BackendInput } from "../../../src/backend/backend.js";
-import { NO_REACH } from "../../../src/backend/direct-route.js";
 import { createUdpBackend } from "../../../src/backend/udp.js";
 import type { Lease, TimedLease } from "../../../src/lease/lease.js";
-import { parseNetworkConfig } from "../../../src/lease/network-config.js";
 import { attrs, prefix, reservation } from "../../contract/lease-store.js";
+import { backendInput } from "../../support/backend-input.js";
 
 const DUAL = { EnableIPv6: true, IPv6Network: "fd00::/48" };
-
-function input(config: Record<string, unknown> = {}, changes: Partial<BackendInput> = {}): BackendInput {
-  return {
-    config: parseNetworkConfig(JSON.stringify({ Network: "10.244.0.0/16", ...config }), "test"),
-    underlay: {
-      linkName: "eth0",
-      linkIndex: 2,
-      address: "192.168.50.1",
-      publicIp: "192.168.50.1",
-      addressV6: null,
-      publicIpv6: null,
-      mtuBytes: 1500,
-    },
-    deviceName: "flannel0",
-    ipMasq: false,
-    identity: { machineId: "0123456789abcdef0123456789abcdef", nodeName: "h1" },
-    reach: NO_REACH,
-    vxlanEngine: "kernel",
-    ...changes,
-  };
-}
 
 function dual(number: number): TimedLease {
   return { ...reservation(number), subnetV6: prefix(`fd00:0:0:${number}::/64`) };
 }
 
-function routeRows(peers: readonly Lease[], backendInput = input(), own = reservation(1)): string[] {
-  const { pumpRoutes } = createUdpBackend(backendInput).plan(own, peers);
+function routeRows(peers: readonly Lease[], input = backendInput(), own = reservation(1)): string[] {
+  const { pumpRoutes } = createUdpBackend(input).plan(own, peers);
   return pumpRoutes.map(({ prefix, endpoint }) => `${prefix} ${endpoint.address}:${endpoint.port}`);
 }
 
 t.test("plans what flannel sets up: device, /32 address, one route of the whole Network", async (t) => {
   const header = new Uint8Array();
-  t.same(createUdpBackend(input()).plan(reservation(1), [reservation(2), reservation(3)]), {
+  t.same(createUdpBackend(backendInput()).plan(reservation(1), [reservation(2), reservation(3)]), {
     links: [{ kind: "tun", name: "flannel0", mtuBytes: 1472, txQueueLength: 1000 }],
     addresses: [{ link: "flannel0", address: "10.244.1.0/32" }],
     routes: [{ prefix: "10.244.0.0/16", link: "flannel0", gateway: null, isOnLink: false }],
@@ -56,7 +33,7 @@ t.test("plans what flannel sets up: device, /32 address, one route of the whole 
 });
 
 t.test("IPv6 parts travel to the peer's IPv4 address", async (t) => {
-  const plan = createUdpBackend(input(DUAL, { ipMasq: true })).plan(dual(1), [dual(2), reservation(3)]);
+  const plan = createUdpBackend(backendInput(DUAL, { ipMasq: true })).plan(dual(1), [dual(2), reservation(3)]);
   t.same(
     plan.addresses.map(({ address }) => address),
     ["10.244.1.0/32", "fd00:0:0:1::/128"],
@@ -76,8 +53,8 @@ t.test("IPv6 parts travel to the peer's IPv4 address", async (t) => {
 });
 
 t.test("publishes a lease like flannel's: public IP, no data", async (t) => {
-  const underlay = { ...input().underlay, publicIp: "203.0.113.7" };
-  t.same(createUdpBackend(input({}, { underlay })).leaseAttrs("h1"), {
+  const underlay = { ...backendInput().underlay, publicIp: "203.0.113.7" };
+  t.same(createUdpBackend(backendInput({}, { underlay })).leaseAttrs("h1"), {
     publicIp: "203.0.113.7",
     publicIpv6: null,
     backendType: "udp",
@@ -96,13 +73,13 @@ t.test("opens the configured port with no header", async (t) => {
     headerChecks: [],
     questions: null,
   };
-  t.same(createUdpBackend(input()).socket, { ...bare, port: 8285 });
-  t.same(createUdpBackend(input({ Backend: { Type: "udp", port: 9000 } })).socket, { ...bare, port: 9000 });
-  t.same(routeRows([reservation(2)], input({ Backend: { Port: 9000, Type: "udp" } })), [
+  t.same(createUdpBackend(backendInput()).socket, { ...bare, port: 8285 });
+  t.same(createUdpBackend(backendInput({ Backend: { Type: "udp", port: 9000 } })).socket, { ...bare, port: 9000 });
+  t.same(routeRows([reservation(2)], backendInput({ Backend: { Port: 9000, Type: "udp" } })), [
     "10.244.2.0/24 192.168.50.2:9000",
   ]);
   for (const Port of [0, 65_536, -1, 8285.5, "8285", true]) {
-    t.throws(() => createUdpBackend(input({ Backend: { Type: "udp", Port } })), {
+    t.throws(() => createUdpBackend(backendInput({ Backend: { Type: "udp", Port } })), {
       code: "BAD_CONFIG",
       message: `Backend.Port ${JSON.stringify(Port)} is not a UDP port; use a number from 1 to 65535, or remove it for 8285`,
     });
@@ -117,14 +94,14 @@ t.test("of two leases of one subnet the younger one counts", async (t) => {
   const older = { ...reservation(2), expiresAt: 1000 };
   const younger = { ...dual(2), attrs: attrs(20), expiresAt: 2000 };
   const rows = ["10.244.2.0/24 192.168.50.20:8285", "fd00:0:0:2::/64 192.168.50.20:8285"];
-  t.same(routeRows([older, younger], input(DUAL), dual(1)), rows);
-  t.same(routeRows([younger, older], input(DUAL), dual(1)), rows);
+  t.same(routeRows([older, younger], backendInput(DUAL), dual(1)), rows);
+  t.same(routeRows([younger, older], backendInput(DUAL), dual(1)), rows);
 });
 
 t.test("the inner MTU is the underlay's less 28, and must suit the network", async (t) => {
   const mtu = (mtuBytes: number, config = {}): number | undefined => {
-    const underlay = { ...input().underlay, mtuBytes };
-    return createUdpBackend(input(config, { underlay })).plan(reservation(1), []).links[0]?.mtuBytes;
+    const underlay = { ...backendInput().underlay, mtuBytes };
+    return createUdpBackend(backendInput(config, { underlay })).plan(reservation(1), []).links[0]?.mtuBytes;
   };
   t.equal(mtu(9000), 8972);
   t.equal(mtu(65_536), 65_507, "no datagram is larger, not even on loopback");

@@ -1,35 +1,18 @@
 import t from "tap";
 import type { BackendInput } from "../../../src/backend/backend.js";
-import { type LinkReach, NO_REACH } from "../../../src/backend/direct-route.js";
+import type { LinkReach } from "../../../src/backend/direct-route.js";
 import { createBackend } from "../../../src/backend/registry.js";
 import { vtepMac } from "../../../src/backend/vtep-mac.js";
 import type { Lease } from "../../../src/lease/lease.js";
-import { parseNetworkConfig } from "../../../src/lease/network-config.js";
 import { attrs, prefix, reservation } from "../../contract/lease-store.js";
+import { backendInput } from "../../support/backend-input.js";
 
-const IDENTITY = { machineId: "m", nodeName: "h1" };
+const IDENTITY = backendInput().identity;
 const LAN: LinkReach = { onLink: [prefix("192.168.50.0/24")], elsewhere: [] };
 
 function input(backend: object = {}, changes: Partial<BackendInput> = {}, network: object = {}): BackendInput {
-  const config = { Network: "10.244.0.0/16", ...network, Backend: { Type: "vxlan", ...backend } };
-  return {
-    config: parseNetworkConfig(JSON.stringify(config), "test"),
-    underlay: {
-      linkName: "eth0",
-      linkIndex: 2,
-      address: "192.168.50.1",
-      publicIp: "192.168.50.1",
-      addressV6: null,
-      publicIpv6: null,
-      mtuBytes: 1500,
-    },
-    deviceName: "flannel0",
-    ipMasq: false,
-    identity: IDENTITY,
-    reach: NO_REACH,
-    vxlanEngine: "userspace",
-    ...changes,
-  };
+  const config = { ...network, Backend: { Type: "vxlan", ...backend } };
+  return backendInput(config, { vxlanEngine: "userspace", ...changes });
 }
 
 function peer(number: number, subnetV6: string | null = null): Lease {

@@ -1,17 +1,17 @@
 // backend/vxlan: the plan of a host, against flannel's vxlan backend (device, address, route, neighbour and FDB entry per peer).
 import t from "tap";
 import type { BackendInput } from "../../../src/backend/backend.js";
-import { linkReach, NO_REACH } from "../../../src/backend/direct-route.js";
+import { linkReach } from "../../../src/backend/direct-route.js";
 import { vtepMac } from "../../../src/backend/vtep-mac.js";
 import { createVxlanBackend, usesIpv6Underlay } from "../../../src/backend/vxlan.js";
 import { type Lease, leaseKey } from "../../../src/lease/lease.js";
 import { formatLeaseAttrs } from "../../../src/lease/lease-json.js";
-import { parseNetworkConfig } from "../../../src/lease/network-config.js";
 import type { Route } from "../../../src/netlink/route.js";
 import { attrs, prefix, reservation } from "../../contract/lease-store.js";
+import { backendInput } from "../../support/backend-input.js";
 
 const DUAL = { EnableIPv6: true, IPv6Network: "fd00::/48" };
-const IDENTITY = { machineId: "0123456789abcdef0123456789abcdef", nodeName: "h1" };
+const IDENTITY = backendInput().identity;
 const OWN_MAC = vtepMac(IDENTITY, 1);
 /** 192.168.50.0/24 and fd99::/64 are on the link. */
 const LAN = linkReach(["192.168.50.0/24", "fd99::/64"].map(onLinkRoute), 2);
@@ -24,25 +24,7 @@ function onLinkRoute(prefix: string): Route {
 }
 
 function input(backend: object = {}, changes: Partial<BackendInput> = {}, network: object = {}): BackendInput {
-  const config = { Network: "10.244.0.0/16", ...network, Backend: { Type: "vxlan", ...backend } };
-  return {
-    config: parseNetworkConfig(JSON.stringify(config), "test"),
-    underlay: {
-      linkName: "eth0",
-      linkIndex: 2,
-      address: "192.168.50.1",
-      publicIp: "192.168.50.1",
-      addressV6: null,
-      publicIpv6: null,
-      mtuBytes: 1500,
-    },
-    deviceName: "flannel0",
-    ipMasq: false,
-    identity: IDENTITY,
-    reach: NO_REACH,
-    vxlanEngine: "kernel",
-    ...changes,
-  };
+  return backendInput({ ...network, Backend: { Type: "vxlan", ...backend } }, changes);
 }
 
 const mac = (number: number): string => `02:00:00:00:00:${number.toString(16).padStart(2, "0")}`;

@@ -3,14 +3,18 @@ import fc from "fast-check";
 import t from "tap";
 import { Pace, pick, stopsOf, unknownNames } from "../../../src/bench/itinerary.js";
 import { MODES } from "../../../src/bench/modes.js";
-import { PROFILES } from "../../../src/bench/profiles.js";
+import { PROFILES, type Profile } from "../../../src/bench/profiles.js";
 import { SCENARIOS } from "../../../src/bench/scenarios.js";
 
 const CHOICE = { profiles: PROFILES, scenarios: SCENARIOS, modes: MODES, rounds: 3, seconds: 1, isQuick: false };
 
+const [OFFLOAD] = pick(PROFILES, ["offload"]);
+if (OFFLOAD === undefined) throw new Error("there is a profile offload");
+const EVERYTHING: Profile = { ...OFFLOAD, scenarios: null };
+
 t.test("modes take turns within a round, and every second round goes backwards", async (t) => {
   const modes = pick(MODES, ["udp", "veth", "vxlan"]);
-  const stops = stopsOf({ ...CHOICE, modes, scenarios: pick(SCENARIOS, ["tcp-1"]) });
+  const stops = stopsOf({ ...CHOICE, modes, scenarios: pick(SCENARIOS, ["tcp-1"]) }, EVERYTHING);
   t.same(
     stops.map(({ round, mode }) => `${round} ${mode.name}`),
     ["1 veth", "1 vxlan", "1 udp", "2 udp", "2 vxlan", "2 veth", "3 veth", "3 vxlan", "3 udp"],
@@ -26,7 +30,7 @@ t.test("everything is visited exactly once, a scenario's rounds together", async
   t.doesNotThrow(() =>
     fc.assert(
       fc.property(counts, (some) => {
-        const stops = stopsOf({ ...CHOICE, ...some });
+        const stops = stopsOf({ ...CHOICE, ...some }, EVERYTHING);
         const keys = stops.map(({ scenario, mode, round }) => `${scenario.name} ${mode.name} ${round}`);
         const order = stops.map(({ scenario, round }) => some.scenarios.indexOf(scenario) * 100 + round);
         const isAscending = order.every((place, index) => index === 0 || place >= (order[index - 1] ?? 0));
@@ -34,6 +38,14 @@ t.test("everything is visited exactly once, a scenario's rounds together", async
       }),
     ),
   );
+});
+
+t.test("a profile visits the scenarios that it makes a difference to, among those that were chosen", async (t) => {
+  const choice = { ...CHOICE, rounds: 1, modes: pick(MODES, ["udp"]), scenarios: pick(SCENARIOS, ["tcp-4", "tcp-rr"]) };
+  const visited = (scenarios: Profile["scenarios"]) =>
+    stopsOf(choice, { ...EVERYTHING, scenarios }).map(({ scenario }) => scenario.name);
+  t.same(visited(null), ["tcp-4", "tcp-rr"]);
+  t.same(visited(["tcp-1", "tcp-4"]), ["tcp-4"]);
 });
 
 t.test("names pick entries, and unknown ones are told", async (t) => {
@@ -56,4 +68,5 @@ t.test("the time left follows the pace so far, and ends at nothing", async (t) =
 t.test("names of modes, profiles and scenarios are unique, and every scenario has a figure", async (t) => {
   for (const all of [MODES, PROFILES, SCENARIOS]) t.equal(new Set(all.map(({ name }) => name)).size, all.length);
   for (const { name, metrics } of SCENARIOS) t.ok(metrics.length > 0, name);
+  for (const { name, scenarios } of PROFILES) t.same(unknownNames(SCENARIOS, scenarios ?? []), [], name);
 });

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import t from "tap";
 import { checkTargets } from "../../../src/bench/check-targets.js";
+import { PROFILES } from "../../../src/bench/profiles.js";
 import { newestResults } from "../../../src/bench/read-results.js";
 import { COST, peaksOf, ratiosToBaseline, roundsOf } from "../../../src/bench/series.js";
 import { TARGETS } from "../../../src/bench/targets.js";
@@ -27,6 +28,13 @@ t.test("a target is passed at its limit and short below it, whatever the weather
   const key = 'tcp-1 offload bitsPerSecond udp by {"mode":"vxlan"}';
   t.equal(verdicts(syntheticResults(ONE_STREAM)).get(key), "pass");
   t.equal(verdicts(syntheticResults({ ...ONE_STREAM, faster: { udp: 0.9 } })).get(key), "short");
+});
+
+t.test("a run without options measures what every target asks for", async (t) => {
+  for (const { profile, scenario } of TARGETS) {
+    const measured = PROFILES.find(({ name }) => name === profile)?.scenarios;
+    t.ok(measured === null || measured?.includes(scenario), `${scenario} with ${profile}`);
+  }
 });
 
 t.test("six rounds are not enough for a verdict, and say so instead of passing", async (t) => {

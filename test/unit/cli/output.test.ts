@@ -21,6 +21,11 @@ t.test("table columns line up, numbers to the right", async (t) => {
   );
 });
 
+t.test("a coloured cell takes the room of its words", async (t) => {
+  const { red } = paintFor({ isTTY: true }, {});
+  t.same(tableLines([{ title: "state" }, { title: "n" }], [[red("up"), "1"]]), ["state  n", `${red("up")}     1`]);
+});
+
 t.test("amounts are written as people say them", async (t) => {
   t.same([0, 999, 1000, 1_500_000, 2.5e12].map(formatBytes), ["0 B", "999 B", "1.0 kB", "1.5 MB", "2.5 TB"]);
   t.same([0, 8, 65, 3600, 273_600].map(formatDuration), ["0 s", "8 s", "1 min 5 s", "1 h", "3 d 4 h"]);

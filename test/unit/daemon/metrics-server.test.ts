@@ -1,8 +1,9 @@
-import { request } from "node:http";
+import { type RequestOptions, request } from "node:http";
 import { connect, createServer, type Socket } from "node:net";
 import t, { type Test } from "tap";
 import { type MetricsServer, serveMetrics } from "../../../src/daemon/metrics-server.js";
 import { readyState } from "../../support/daemon-fixtures.js";
+import { until } from "../../support/netns.js";
 
 const SLOW_SCRAPES = 1000;
 const LIMIT_MS = 20_000;
@@ -14,10 +15,10 @@ async function serving(t: Test): Promise<MetricsServer> {
   return server;
 }
 
-function scrape(port: number, path = "/metrics", method = "GET"): Promise<{ status: number; body: string }> {
+function scrape(port: number, more: RequestOptions = {}): Promise<{ status: number; body: string }> {
   return new Promise((resolve, reject) => {
     const query = request(
-      { port, host: "127.0.0.1", path, method, agent: false, timeout: TRY_LIMIT_MS },
+      { port, host: "127.0.0.1", path: "/metrics", agent: false, timeout: TRY_LIMIT_MS, ...more },
       (response) => {
         let body = "";
         response.on("data", (chunk) => (body += chunk));
@@ -33,9 +34,9 @@ function scrape(port: number, path = "/metrics", method = "GET"): Promise<{ stat
 t.test("metrics and nothing else are served", async (t) => {
   const { port } = await serving(t);
   t.match(await scrape(port), { status: 200, body: /hopsack_ready 1\n/ });
-  t.match(await scrape(port, "/metrics?a=b"), { status: 200 });
-  for (const path of ["/", "/status", "/handover?to=x"]) t.match(await scrape(port, path), { status: 404 });
-  t.match(await scrape(port, "/metrics", "POST"), { status: 404 });
+  t.match(await scrape(port, { path: "/metrics?a=b" }), { status: 200 });
+  for (const path of ["/", "/status", "/handover?to=x"]) t.match(await scrape(port, { path }), { status: 404 });
+  t.match(await scrape(port, { method: "POST" }), { status: 404 });
 });
 
 t.test("a port that is taken, or an address that nobody has, is one sentence", async (t) => {
@@ -50,22 +51,43 @@ t.test("a port that is taken, or an address that nobody has, is one sentence", a
   await t.rejects(serveMetrics(readyState(), "192.0.2.1", 9285), { code: "NO_ADDRESS", message: /192\.0\.2\.1/ });
 });
 
-t.test("a thousand slow scrapes keep nobody out for long, and hold no more than a few connections", async (t) => {
-  const { port } = await serving(t);
-  let open = 0;
-  const slow: Socket[] = [];
-  for (let i = 0; i < SLOW_SCRAPES; i++) {
+/** A thousand who begin to ask. */
+class Crowd {
+  open = 0;
+
+  constructor(t: Test, port: number) {
+    const sockets = Array.from({ length: SLOW_SCRAPES }, () => this.#connect(port));
+    t.teardown(() => sockets.map((socket) => socket.destroy()));
+  }
+
+  #connect(port: number): Socket {
     const socket = connect(port, "127.0.0.1");
-    socket.on("connect", () => open++);
-    socket.on("close", () => open--);
+    socket.on("connect", () => this.open++);
+    socket.on("close", () => this.open--);
     socket.on("error", () => undefined);
     socket.write("GET /metrics HTTP/1.1\r\nhost:");
-    slow.push(socket);
+    return socket;
   }
-  t.teardown(() => slow.map((socket) => socket.destroy()));
+}
+
+t.test("a thousand slow scrapes keep nobody out for long, and hold no more than a few connections", async (t) => {
+  const { port } = await serving(t);
+  const crowd = new Crowd(t, port);
   const deadline = Date.now() + LIMIT_MS;
   let answer = { status: 0, body: "" };
   while (answer.status !== 200 && Date.now() < deadline) answer = await scrape(port).catch(() => answer);
   t.match(answer, { status: 200, body: /hopsack_ready 1\n/ });
-  t.ok(open < SLOW_SCRAPES / 10, `${open} are still open`);
+  t.ok(crowd.open < SLOW_SCRAPES / 10, `${crowd.open} are still open`);
+});
+
+t.test("whatever one host does, others are answered meanwhile", async (t) => {
+  const { port } = await serving(t);
+  const crowd = new Crowd(t, port);
+  await until(
+    "the crowd has come, and most of it has been sent away",
+    () => crowd.open > 0 && crowd.open < 50,
+    LIMIT_MS,
+  );
+  t.match(await scrape(port, { localAddress: "127.0.0.2" }), { status: 200 });
+  t.ok(crowd.open > 0, "they are still there");
 });

@@ -1,16 +1,22 @@
+import { setImmediate } from "node:timers/promises";
 import t from "tap";
 import { exposition } from "../../../src/daemon/metrics.js";
-import { initialState } from "../../../src/daemon/state.js";
+import { initialState, noteStoreHeard, noteStoreLost } from "../../../src/daemon/state.js";
 import { readyState } from "../../support/daemon-fixtures.js";
 
 const SAMPLE = /^([a-z_]+)(\{[a-z_]+="[^"\\\n]*"(?:,[a-z_]+="[^"\\\n]*")*\})? (-?[0-9.e+-]+)$/;
-const UNITS = /_(total|bytes|seconds|info|connected|ready|peers|routes|warnings|enabled)$/;
+const UNITS = /_(total|bytes|seconds|info|connected|ready|peers|routes|warnings|enabled|packets)$/;
+const PART_OF_HISTOGRAM = /_(bucket|sum|count)$/;
 
 t.test("every line of the page is a sample or a comment, and every metric has help, type and unit", async (t) => {
   const { body } = await exposition(readyState());
   const lines = body.split("\n").filter((line) => line !== "");
   for (const line of lines.filter((line) => !line.startsWith("#"))) t.match(line, SAMPLE);
-  const names = new Set(lines.filter((line) => !line.startsWith("#")).map((line) => SAMPLE.exec(line)?.[1] ?? ""));
+  const names = new Set(
+    lines
+      .filter((line) => !line.startsWith("#"))
+      .map((line) => (SAMPLE.exec(line)?.[1] ?? "").replace(PART_OF_HISTOGRAM, "")),
+  );
   for (const name of names) {
     t.match(name, /^hopsack_/);
     t.match(name, UNITS);
@@ -67,6 +73,9 @@ t.test("work of the daemon is told: repairs by kind, updates, losses of the stor
   Object.assign(state.tallies, {
     forwardingUpdates: 4,
     forwardingUpdateSeconds: 0.5,
+    tablesPublished: 3,
+    tablesPublishedSeconds: 0.25,
+    storeReconnects: 2,
     storeLosses: 1,
     storeHeardAt: 7000,
   });
@@ -74,7 +83,67 @@ t.test("work of the daemon is told: repairs by kind, updates, losses of the stor
   t.match(body, 'hopsack_repairs_total{kind="add-route"} 2\n');
   t.match(body, "hopsack_forwarding_updates_total 4\n");
   t.match(body, "hopsack_forwarding_update_seconds_total 0.5\n");
+  t.match(body, "hopsack_forwarding_publishes_total 3\n");
+  t.match(body, "hopsack_forwarding_publish_seconds_total 0.25\n");
+  t.match(body, "hopsack_store_reconnects_total 2\n");
   t.match(body, "hopsack_store_losses_total 1\n");
   t.match(body, "hopsack_store_heard_timestamp_seconds 7\n");
   t.match(body, 'hopsack_offload_fallbacks_total{offload="udp_gso"} 0\n');
+});
+
+t.test("the rounds of the packet threads are a histogram by how many packets they carried", async (t) => {
+  for (const accept of ["", "application/openmetrics-text"]) {
+    const { body } = await exposition(readyState(), accept);
+    t.match(body, "# TYPE hopsack_batch_packets histogram\n");
+    t.match(body, 'hopsack_batch_packets_bucket{le="1",direction="sent"} 1\n');
+    t.match(body, 'hopsack_batch_packets_bucket{le="2",direction="sent"} 1\n');
+    t.match(body, 'hopsack_batch_packets_bucket{le="+Inf",direction="sent"} 3\n');
+    t.match(body, 'hopsack_batch_packets_count{direction="sent"} 3\n');
+    t.match(body, 'hopsack_batch_packets_sum{direction="sent"} 4400\n');
+    t.match(body, 'hopsack_batch_packets_bucket{le="2",direction="received"} 7\n');
+    t.match(body, 'hopsack_batch_packets_sum{direction="received"} 2200\n');
+  }
+});
+
+t.test("bytes of the peers that are counted one by one, and the sum of the others", async (t) => {
+  const state = readyState();
+  const { body } = await exposition(state);
+  t.match(body, 'hopsack_peer_bytes_total{peer="192.168.50.11",node="host-b",direction="sent"} 6000000\n');
+  t.match(body, 'hopsack_peer_bytes_total{peer="192.168.50.11",node="host-b",direction="received"} 110000\n');
+  t.match(body, 'hopsack_peer_bytes_total{peer="other",node="",direction="sent"} 160000\n');
+  t.notMatch(body, 'peer="192.168.50.12"');
+  state.peers = state.peers.slice(0, 1);
+  t.notMatch((await exposition(state)).body, 'peer="other",node', "there are no others");
+});
+
+t.test("a store that is away makes what is known older and older, until it answers again", async (t) => {
+  const state = readyState();
+  t.match((await exposition(state)).body, "hopsack_store_watch_lag_seconds 0\n");
+  noteStoreLost(state, Date.now() - 60_000);
+  noteStoreLost(state, Date.now());
+  const lag = /^hopsack_store_watch_lag_seconds ([0-9.]+)$/m;
+  const { body } = await exposition(state);
+  const seconds = Number(lag.exec(body)?.[1]);
+  t.ok(seconds >= 60 && seconds < 70, `${seconds} s since the first failure`);
+  t.match(body, "hopsack_store_losses_total 1\n");
+  noteStoreHeard(state, Date.now());
+  const after = (await exposition(state)).body;
+  t.match(after, "hopsack_store_watch_lag_seconds 0\n");
+  t.match(after, "hopsack_store_reconnects_total 1\n");
+  t.match(after, "hopsack_store_connected 1\n");
+});
+
+t.test("a busy control loop is seen by everybody who asks, not by the first alone", async (t) => {
+  const state = readyState();
+  const late = async (accept: string): Promise<number> => {
+    const { body } = await exposition(state, accept);
+    const count = (le: string): number =>
+      Number(new RegExp(`^hopsack_event_loop_lag_seconds_bucket\\{le="${le}"\\} ([0-9]+)$`, "m").exec(body)?.[1]);
+    return count("\\+Inf") - count("0.1");
+  };
+  const before = await late("");
+  const end = performance.now() + 400;
+  while (performance.now() < end); // what a control loop must never do
+  while ((await late("")) === before) await setImmediate();
+  t.ok((await late("application/openmetrics-text")) > before);
 });

@@ -31,6 +31,7 @@ t.test("the report says what the daemon holds, moves and loses", async (t) => {
     publicIpv6: null,
     node: null,
     backendType: "udp",
+    reach: null,
   });
   t.same(report.warnings, []);
 });

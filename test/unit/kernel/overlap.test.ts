@@ -3,7 +3,7 @@ import { findOverlap, type OverlapInput } from "../../../src/kernel/overlap.js";
 import { type Prefix, parsePrefix } from "../../../src/net/prefix.js";
 import type { InterfaceAddress } from "../../../src/netlink/addr.js";
 import type { Link } from "../../../src/netlink/link.js";
-import { HOPSACK_ROUTE_PROTOCOL, type Route } from "../../../src/netlink/route.js";
+import { HOPSACK_ROUTE_PROTOCOL, POD_ROUTE_PROTOCOL, type Route } from "../../../src/netlink/route.js";
 
 const prefixes = (...texts: string[]): Prefix[] => texts.map(parsePrefix).filter((prefix) => prefix !== undefined);
 
@@ -77,6 +77,7 @@ t.test("own device, own subnet's bridges and routes with our mark are no overlap
         route("10.55.30.0/24", null, { type: 6 }),
         route("10.55.0.0/16", "flannel0"),
         route("10.55.29.0/24", "eth0", { protocol: HOPSACK_ROUTE_PROTOCOL }),
+        route("10.55.28.7/32", "eth0", { protocol: POD_ROUTE_PROTOCOL }),
       ],
     }),
     undefined,

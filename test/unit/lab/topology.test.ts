@@ -24,7 +24,7 @@ t.test("hosts and pods are numbered, and carry the lab's name", async (t) => {
       ["h3", "hopsack-my-lab-h3", "192.168.50.12"],
     ],
   );
-  t.same(topology.hosts[2]?.pods[1], { name: "h3-p2", netns: "hopsack-my-lab-h3-p2", hostLink: "p2" });
+  t.same(topology.hosts[2]?.pods[1], { name: "h3-p2", netns: "hopsack-my-lab-h3-p2" });
   t.equal(topology.hosts[0]?.statusSocket, "/run/hopsack/labs/my-lab/h1/hopsackd.sock");
 });
 

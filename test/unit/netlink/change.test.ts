@@ -32,6 +32,11 @@ const CHANGES: [Change, number, string][] = [
     MessageType.newLink,
     "flannel.1 vni 1 port 8472",
   ],
+  [
+    { kind: "add-veth", linkName: "hsk0123456789ab", mtuBytes: 1450, peerName: "eth0", peerNetnsFd: 5 },
+    MessageType.newLink,
+    "hsk0123456789ab peer eth0",
+  ],
   [{ kind: "remove-link", ...link }, MessageType.delLink, "flannel0"],
   [
     { kind: "set-neighbor", ...link, address: "10.55.2.0", macAddress: MAC },

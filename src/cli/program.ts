@@ -1,0 +1,31 @@
+// The command `hopsack` with all its commands, one file each: what main.ts runs, and what the manual is generated from.
+import { Command } from "commander";
+import { packageVersion } from "../daemon/version.js";
+import { addBenchCommand } from "./bench.js";
+import { addCleanupCommand } from "./cleanup.js";
+import { addDockerCommands } from "./docker.js";
+import { addLabCommand } from "./lab.js";
+import { addLeasesCommand } from "./leases.js";
+import { addStatusCommand } from "./status.js";
+import { addTopCommand } from "./top.js";
+
+export function hopsackCommand(): Command {
+  const program = new Command("hopsack")
+    .description(
+      "Looks at the overlay network daemon of this host and at the leases of all, and builds labs of network namespaces.",
+    )
+    .version(`hopsack ${packageVersion()}`, "--version", "print the version and exit")
+    .helpOption("-h, --help", "print this help and exit")
+    // `hopsack bench report FILE --output DIR` is the report's --output, whatever `hopsack bench` means by that word.
+    .enablePositionalOptions()
+    .configureOutput({ outputError: () => {} })
+    .exitOverride();
+  addStatusCommand(program);
+  addTopCommand(program);
+  addLeasesCommand(program);
+  addCleanupCommand(program);
+  addDockerCommands(program);
+  addLabCommand(program);
+  addBenchCommand(program);
+  return program;
+}

@@ -1,0 +1,130 @@
+// What the plugin does for each verb, whichever way containers are attached. DEL and GC look for both ways: the configuration
+// may have changed while containers ran.
+import { join } from "node:path";
+import { Rtnetlink } from "../kernel/rtnetlink.js";
+import { formatPrefix } from "../net/prefix.js";
+import { AddressBook } from "./address-book.js";
+import { attachmentKey } from "./address-pool.js";
+import { BridgeAttachments } from "./bridge.js";
+import { asCniError, CniCode, CniError } from "./cni-error.js";
+import { daemonFault } from "./daemon-ready.js";
+import { findPlugin } from "./delegate.js";
+import { delegateConfig } from "./delegate-config.js";
+import { type HostLease, readHostLease } from "./host-lease.js";
+import { surveyPods } from "./pod-link.js";
+import type { AddOrCheck, Attachment, Request } from "./request.js";
+import { RoutedAttachments } from "./routed.js";
+
+/** What goes to standard output; empty for all verbs but ADD. @throws CniError, HopsackError, the system's error */
+export async function perform(request: Request): Promise<string> {
+  const host = new Rtnetlink();
+  try {
+    return await new Network(request, host).perform();
+  } finally {
+    host.close();
+  }
+}
+
+class Network {
+  readonly #request: Request;
+  readonly #bridged: BridgeAttachments;
+  readonly #routed: RoutedAttachments;
+
+  constructor(request: Request, host: Rtnetlink) {
+    const { name, dataDir } = request.config;
+    const folder = join(dataDir, name);
+    const book = new AddressBook(folder, () => surveyPods(host, name));
+    this.#request = request;
+    this.#bridged = new BridgeAttachments(folder, book);
+    this.#routed = new RoutedAttachments(book, host);
+  }
+
+  async perform(): Promise<string> {
+    const request = this.#request;
+    switch (request.verb) {
+      case "ADD":
+        return this.#add(request);
+      case "DEL":
+        await this.#remove(request.attachment);
+        return "";
+      case "CHECK":
+        await this.#check(request);
+        return "";
+      case "GC":
+        await this.#collect(request.valid);
+        return "";
+      case "STATUS":
+        await this.#requireReady(CniCode.notAvailable);
+        return "";
+    }
+  }
+
+  async #add(request: Request & AddOrCheck): Promise<string> {
+    const lease = await this.#lease(CniCode.tryAgainLater);
+    return this.#isRouted ? this.#routed.add(request, lease) : this.#bridged.add(request, lease);
+  }
+
+  async #check(request: Request & AddOrCheck): Promise<void> {
+    if (request.config.prevResult === null) {
+      throw new CniError(CniCode.badConfig, "prevResult is missing; CHECK compares with what ADD answered");
+    }
+    const lease = await this.#lease(CniCode.tryAgainLater);
+    await (this.#isRouted ? this.#routed.check(request, lease) : this.#bridged.check(request, lease));
+  }
+
+  async #remove(attachment: Attachment): Promise<void> {
+    if (await this.#bridged.remove(attachment, this.#request)) return;
+    await this.#routed.remove(attachment, this.#request.config.name);
+  }
+
+  /** One that cannot be removed does not keep back the others. */
+  async #collect(valid: readonly Attachment[]): Promise<void> {
+    const keys = new Set(valid.map(attachmentKey));
+    const known = [...(await this.#bridged.attachments()), ...(await this.#routed.attachments())];
+    const failures: string[] = [];
+    for (const attachment of known.filter((attachment) => !keys.has(attachmentKey(attachment)))) {
+      await this.#remove(attachment).catch((error: unknown) => {
+        failures.push(`${attachmentKey(attachment)}: ${asCniError(error).message}`);
+      });
+    }
+    if (failures.length > 0) {
+      throw new CniError(CniCode.internal, `${failures.length} attachments could not be removed`, failures.join("\n"));
+    }
+  }
+
+  /** Whether an ADD could work. */
+  async #requireReady(code: number): Promise<void> {
+    const lease = await this.#lease(code);
+    if (this.#isRouted) {
+      if ((await this.#routed.freeCount(this.#request, lease)) > 0) return;
+      throw new CniError(code, `no address of the lease ${formatPrefix(lease.subnet)} is free`);
+    }
+    const { config, cniVersion, environment } = this.#request;
+    const { type, ipam } = delegateConfig(config, lease, cniVersion);
+    for (const plugin of [type, Object(ipam).type]) requirePlugin(String(plugin), environment, code);
+  }
+
+  /** Packets can flow, and this is what pods may have. @param code of the error when that is not so */
+  async #lease(code: number): Promise<HostLease> {
+    const { daemonSocket, subnetFile } = this.#request.config;
+    const fault = await daemonFault(daemonSocket);
+    if (fault !== null) throw new CniError(code, `${fault}; start it, or set daemonSocket`);
+    try {
+      return readHostLease(subnetFile);
+    } catch (error) {
+      throw code === CniCode.notAvailable ? new CniError(code, asCniError(error).message) : error;
+    }
+  }
+
+  get #isRouted(): boolean {
+    return this.#request.config.attach === "routed";
+  }
+}
+
+function requirePlugin(type: string, environment: NodeJS.ProcessEnv, code: number): void {
+  try {
+    findPlugin(type, environment);
+  } catch (error) {
+    throw new CniError(code, asCniError(error).message);
+  }
+}

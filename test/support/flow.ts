@@ -1,0 +1,87 @@
+// Flows of packets that must arrive whatever is done to the daemons meanwhile.
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { fileURLToPath } from "node:url";
+import type { Test } from "tap";
+import { type Host, UNHOOKED } from "./hopsackd.js";
+import { ipJson, until } from "./netns.js";
+
+export const FLOW_PORT = 9000;
+const FLOW = fileURLToPath(new URL("numbered-flow.mjs", import.meta.url));
+
+/** A script in a host, in lines. */
+export class Script {
+  readonly lines: string[] = [];
+  readonly ended: Promise<unknown>;
+  readonly #child: ChildProcess;
+
+  constructor(t: Test, host: Host, ...words: readonly string[]) {
+    const argv = ["netns", "exec", host.name, ...UNHOOKED, ...words];
+    this.#child = spawn("ip", argv, { stdio: ["ignore", "pipe", "inherit"] });
+    this.#child.stdout?.on("data", (chunk) => this.lines.push(...String(chunk).trim().split("\n")));
+    this.ended = once(this.#child, "close");
+    t.teardown(() => this.#child.kill("SIGKILL"));
+  }
+
+  async ready(): Promise<void> {
+    await until("a script is ready", () => this.lines.includes("ready"));
+  }
+
+  async kill(): Promise<void> {
+    this.#child.kill("SIGKILL");
+    await this.ended;
+  }
+
+  async end(): Promise<Record<string, number>> {
+    this.#child.kill("SIGTERM");
+    await this.ended;
+    return JSON.parse(this.lines.at(-1) ?? "{}");
+  }
+}
+
+export interface FlowEnds {
+  readonly a: Host;
+  readonly b: Host;
+  /** b's address in the overlay. */
+  readonly target: string;
+}
+
+/** Numbered packets from a to b's address in the overlay, while `deed` is done. */
+export async function lostDuring(t: Test, hosts: FlowEnds, perMs: number, deed: () => Promise<void>): Promise<number> {
+  const receiver = new Script(t, hosts.b, process.execPath, FLOW, "receive", `${FLOW_PORT}`);
+  await receiver.ready();
+  const sender = new Script(t, hosts.a, process.execPath, FLOW, "send", hosts.target, `${FLOW_PORT}`, `${perMs}`);
+  await sender.ready();
+  await passed(hosts.b, 200);
+  await deed();
+  await passed(hosts.b, 200);
+  const { sent = 0 } = await sender.end();
+  await quiet(hosts.b);
+  const { received = 0, twice } = await receiver.end();
+  t.equal(twice, 0, "nothing came twice");
+  t.comment(`${sent} sent, ${received} received`);
+  return sent - received;
+}
+
+function receivedPackets(host: Host): number {
+  const [link] = ipJson(`-n ${host.name} -s link show eth0`);
+  return (link as { stats64?: { rx?: { packets?: number } } }).stats64?.rx?.packets ?? 0;
+}
+
+/** Some more packets have come to the host. */
+export async function passed(host: Host, packets: number): Promise<void> {
+  const before = receivedPackets(host);
+  await until("packets pass", () => receivedPackets(host) >= before + packets, 20_000);
+}
+
+/** Nothing has come for a while. */
+async function quiet(host: Host): Promise<void> {
+  let last = -1;
+  await until("no packet comes any more", () => {
+    const now = receivedPackets(host);
+    const isQuiet = now === last;
+    last = now;
+    if (!isQuiet) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 50);
+    return isQuiet;
+  });
+}
