@@ -88,6 +88,33 @@ export interface NativePump {
   stop(): void;
 }
 
+/** What the kernel's shortcut carried; packets as the wire has them, the segments of a super-packet singly. */
+export interface AcceleratorCounts {
+  readonly tx_packets: number;
+  readonly tx_bytes: number;
+  readonly tx_super_packets: number;
+  /** Lost half-way for lack of memory, and in no other count. */
+  readonly tx_no_memory: number;
+  readonly rx_packets: number;
+  readonly rx_bytes: number;
+  readonly rx_super_packets: number;
+}
+
+/** eBPF programs beside a pump (native/bpf/accelerator.bpf.c); gone at close() or the process's end. */
+export interface NativeAccelerator {
+  /** Puts the programs on their links. @throws BPF_LINK_CREATE EINVAL before Linux 6.6 */
+  attach(): void;
+  /**
+   * Where attach() cannot: programs for the underlay's ingress and the TUN's egress, to be attached by tc. One that is left
+   * there does nothing after close() or the process's end. The descriptors stay the accelerator's.
+   */
+  openDoors(): { readonly inFd: number; readonly outFd: number };
+  /** The same bytes as NativePump.publish() gets. After an exception only close() may be called. */
+  publish(nextHops: Uint8Array, headers: Uint8Array, routes: Uint8Array): void;
+  counts(): AcceleratorCounts;
+  close(): void;
+}
+
 /** A NETLINK_ROUTE socket for requests; calls block for the microseconds the kernel needs. */
 export interface NativeNetlinkSocket {
   /**
@@ -112,6 +139,17 @@ export interface NativeNotifySocket {
 
 export interface NativeAddon {
   readonly Pump: new (options: NativePumpOptions) => NativePump;
+  /** `syscall` of its errors: BPF_MAP_CREATE, BPF_PROG_LOAD or BPF_LINK_CREATE. */
+  readonly Accelerator: new (options: {
+    readonly bindAddress: string;
+    readonly bindPort: number;
+    readonly underlayIfIndex: number;
+    readonly tunIfIndex: number;
+  }) => NativeAccelerator;
+  /** Whether the packets of the link begin with an Ethernet header. */
+  readonly isEthernet: (linkName: string) => boolean;
+  /** Whether a super-packet that leaves by the link arrives as one: a veth pair with its offloads on. */
+  readonly carriesSuperPackets: (linkName: string) => boolean;
   /** `netns`: path of the network namespace to talk about; the caller's own by default. */
   readonly NetlinkSocket: new (
     netns?: string,

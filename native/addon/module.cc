@@ -1,6 +1,7 @@
 // What the addon exports; src/addon.ts is its declaration.
 #include <napi.h>
 
+#include "addon/accelerator_wrap.h"
 #include "addon/netlink_wrap.h"
 #include "addon/notify_wrap.h"
 #include "addon/pump_wrap.h"
@@ -28,6 +29,7 @@ Napi::Value DropReasons(Napi::Env env) {
 
 Napi::Object Init(Napi::Env env, Napi::Object exports) {
   InitPump(env, exports);
+  InitAccelerator(env, exports);
   InitNetlink(env, exports);
   InitNotify(env, exports);
   exports.Set("counterNames", CounterNames(env));

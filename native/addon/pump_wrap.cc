@@ -1,37 +1,15 @@
 #include "addon/pump_wrap.h"
 
-#include <arpa/inet.h>
-
 #include <stdexcept>
 #include <utility>
 
+#include "addon/arguments.h"
 #include "addon/errors.h"
 #include "io/handed_over.h"
 #include "pump/pump.h"
 
 namespace hopsack {
 namespace {
-
-// Arguments come from src/dataplane/pump.ts alone, which has checked them: what does not fit is our own bug.
-Napi::Error BadArgument(Napi::Env env, const std::string& what) {
-  return Napi::TypeError::New(env, what);
-}
-
-ConstBytes ViewBytes(const Napi::Value& value) {
-  const auto array = value.As<Napi::Uint8Array>();
-  return {array.Data(), array.ElementLength()};
-}
-
-sockaddr_in ParseLocal(Napi::Object options) {
-  sockaddr_in local{};
-  local.sin_family = AF_INET;
-  local.sin_port = htons(static_cast<uint16_t>(options.Get("bindPort").As<Napi::Number>().Uint32Value()));
-  const std::string address = options.Get("bindAddress").As<Napi::String>();
-  if (inet_pton(AF_INET, address.c_str(), &local.sin_addr) != 1) {
-    throw BadArgument(options.Env(), "bindAddress is no IPv4 address: " + address);
-  }
-  return local;
-}
 
 /** Up to eight bytes in the order of the packet, the rest zero. */
 uint64_t LoadField(ConstBytes bytes) {

@@ -7,7 +7,7 @@ namespace {
 
 // Layout of the records; the same numbers stand in src/dataplane/fib-records.ts.
 constexpr size_t kNextHopRecordBytes = 16;  // address 4, port 2, header length 2, header offset 4, peer 4
-constexpr size_t kRouteRecordBytes = 24;    // address 16, family 1, prefix length 1, unused 2, next hop 4
+constexpr size_t kRouteRecordBytes = 24;    // address 16, family 1, prefix length 1, on link 1, unused 1, next hop 4
 
 template <typename T>
 T Load(const uint8_t* p) {
@@ -40,29 +40,37 @@ NextHop ParseNextHop(const uint8_t* record, ConstBytes headers) {
 
 }  // namespace
 
-Fib::Fib(ConstBytes next_hops, ConstBytes headers, ConstBytes routes) {
-  Require(next_hops.size() % kNextHopRecordBytes == 0, "next hop records cut short");
-  Require(routes.size() % kRouteRecordBytes == 0, "route records cut short");
-  for (size_t at = 0; at < next_hops.size(); at += kNextHopRecordBytes) {
-    next_hops_.push_back(ParseNextHop(next_hops.data() + at, headers));
+FibRecords::FibRecords(ConstBytes next_hop_records, ConstBytes headers, ConstBytes route_records) {
+  Require(next_hop_records.size() % kNextHopRecordBytes == 0, "next hop records cut short");
+  Require(route_records.size() % kRouteRecordBytes == 0, "route records cut short");
+  for (size_t at = 0; at < next_hop_records.size(); at += kNextHopRecordBytes) {
+    next_hops.push_back(ParseNextHop(next_hop_records.data() + at, headers));
+  }
+  routes.reserve(route_records.size() / kRouteRecordBytes);
+  for (size_t at = 0; at < route_records.size(); at += kRouteRecordBytes) {
+    const uint8_t* record = route_records.data() + at;
+    Route route{{}, record[16], record[17], record[18] != 0, Load<uint32_t>(record + 20)};
+    std::copy_n(record, route.address.size(), route.address.begin());
+    Require(route.hop < next_hops.size(), "route to a next hop that is not there");
+    Require(route.family == 4 || route.family == 6, "route of an unknown family");
+    Require(route.length <= (route.family == 4 ? 32 : 128), "prefix length out of range");
+    routes.push_back(route);
+  }
+}
+
+Fib::Fib(FibRecords records) : next_hops_(std::move(records.next_hops)), route_count_(records.routes.size()) {
+  for (const NextHop& hop : next_hops_) {
     by_address_.push_back(static_cast<uint32_t>(by_address_.size()));
-    peer_slots_ = std::max(peer_slots_, size_t{next_hops_.back().peer} + 1);
+    peer_slots_ = std::max(peer_slots_, size_t{hop.peer} + 1);
   }
   std::ranges::sort(by_address_, {}, [this](uint32_t hop) { return AddressOf(next_hops_[hop]); });
 
   std::vector<Lpm<uint32_t>::Prefix> v4;
   std::vector<Lpm<Ipv6Bits>::Prefix> v6;
-  for (size_t at = 0; at < routes.size(); at += kRouteRecordBytes) {
-    const uint8_t* record = routes.data() + at;
-    const uint8_t family = record[16], length = record[17];
-    const uint32_t hop = Load<uint32_t>(record + 20);
-    Require(hop < next_hops_.size(), "route to a next hop that is not there");
-    Require(family == 4 || family == 6, "route of an unknown family");
-    Require(length <= (family == 4 ? 32 : 128), "prefix length out of range");
-    if (family == 4) v4.push_back({LoadBe32(record), length, hop});
-    if (family == 6) v6.push_back({LoadIpv6(record), length, hop});
+  for (const FibRecords::Route& route : records.routes) {
+    if (route.family == 4) v4.push_back({LoadBe32(route.address.data()), route.length, route.hop});
+    if (route.family == 6) v6.push_back({LoadIpv6(route.address.data()), route.length, route.hop});
   }
-  route_count_ = v4.size() + v6.size();
   v4_ = Lpm<uint32_t>(std::move(v4));
   v6_ = Lpm<Ipv6Bits>(std::move(v6));
 }

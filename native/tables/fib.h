@@ -24,14 +24,32 @@ struct NextHop {
   std::array<uint8_t, kMaxEncapBytes> header;
 };
 
-class Fib {
- public:
-  Fib() = default;
+/** What TypeScript published, read: the pump's table and the accelerator's are both made of it. */
+struct FibRecords {
+  struct Route {
+    std::array<uint8_t, 16> address;  // IPv4 in the first 4
+    uint8_t family;                   // 4 or 6
+    uint8_t length;
+    bool is_on_link;  // its host is reached without a router
+    uint32_t hop;     // index in next_hops
+  };
+
   /**
    * Records of src/dataplane/fib-records.ts, little endian.
    * @throws std::invalid_argument when they do not fit each other: our own bug
    */
-  Fib(ConstBytes next_hops, ConstBytes headers, ConstBytes routes);
+  FibRecords(ConstBytes next_hop_records, ConstBytes headers, ConstBytes route_records);
+
+  std::vector<NextHop> next_hops;
+  std::vector<Route> routes;
+};
+
+class Fib {
+ public:
+  Fib() = default;
+  explicit Fib(FibRecords records);
+  /** @throws std::invalid_argument as FibRecords does */
+  Fib(ConstBytes next_hops, ConstBytes headers, ConstBytes routes) : Fib(FibRecords(next_hops, headers, routes)) {}
 
   /** nullptr: no prefix covers the address. */
   const NextHop* Lookup(const IpPacket& packet, const uint8_t* address) const {

@@ -6,6 +6,7 @@ import { subnetsOf } from "../lease/lease.js";
 import { formatPrefix } from "../net/prefix.js";
 import type { Plan, PumpRoute } from "../plan/plan.js";
 import type { Backend, BackendInput } from "./backend.js";
+import { isOnLink } from "./direct-route.js";
 import { baseAddress, deviceAddress, innerMtu, masquerades, PeerRows } from "./subnets.js";
 
 const TYPE = "udp";
@@ -18,7 +19,9 @@ export function createUdpBackend(input: BackendInput): Backend {
   const { config, underlay, deviceName } = input;
   const port = tunnelPort(config.backend.options);
   const rows = new PeerRows(input, ({ prefix, peer }) => {
-    const route: PumpRoute = { prefix, endpoint: { address: peer.attrs.publicIp, port }, header: new Uint8Array() };
+    const address = peer.attrs.publicIp;
+    const header = new Uint8Array();
+    const route: PumpRoute = { prefix, endpoint: { address, port }, header, isOnLink: isOnLink(input.reach, address) };
     return { prefix, peer, route };
   });
   const mtuBytes = innerMtu(input, underlay.mtuBytes, OUTER_IPV4_AND_UDP_BYTES);

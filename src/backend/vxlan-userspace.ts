@@ -80,7 +80,7 @@ function pumpRoute(
   if (end === null) return null;
   const ethernet = encodeEthernetHeader(macBytes(end.macAddress), ownMac, etherTypeOf(subnet.family));
   const header = Uint8Array.of(...encodeVxlanHeader(vni), ...ethernet);
-  return { prefix, endpoint: { address: end.endpoint, port }, header };
+  return { prefix, endpoint: { address: end.endpoint, port }, header, isOnLink: false };
 }
 
 /** In this order, so that the reason that is counted is the outermost one. */

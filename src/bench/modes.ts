@@ -63,6 +63,14 @@ export const MODES: readonly Mode[] = [
     device: { name: "flannel0", kind: "tun" },
   },
   {
+    name: "udp-ebpf",
+    title: "UDP, eBPF",
+    engine: "ebpf",
+    lab: { backend: "udp", daemonArgs: ["--engine", "ebpf"] },
+    target: "overlay",
+    device: { name: "flannel0", kind: "tun" },
+  },
+  {
     name: "udp-naive",
     title: "UDP, one packet a system call",
     engine: "naive",

@@ -3,6 +3,8 @@ import type { DirectionReport, StatusReport } from "../daemon/status.js";
 import { fetchStatus, parseStatus } from "../daemon/status-client.js";
 import type { Sample } from "./results.js";
 
+type Carried = NonNullable<StatusReport["traffic"]>["carriedByEbpf"];
+
 export type PumpWork = Pick<Sample, "coalescing" | "drops">;
 
 /** Of one daemon; before: null when another process ran then. */
@@ -14,6 +16,12 @@ interface Pair {
 /** One report of each host, in the order of the sockets. */
 export function readReports(sockets: readonly string[]): Promise<StatusReport[]> {
   return Promise.all(sockets.map(async (socket) => parseStatus(await fetchStatus(socket), socket)));
+}
+
+/** Bytes that went past the device's counters, of the host that saw most of them. */
+export function bytesByEbpf(before: readonly StatusReport[], after: readonly StatusReport[]): number {
+  const pairs = after.map((report, index) => ({ after: report, before: sameProcess(before[index], report) }));
+  return Math.max(0, ...carriedByEbpf(pairs, ({ sent, received }) => sent.bytes + received.bytes));
 }
 
 /** The difference between two looks; counters of a daemon that was restarted meanwhile begin at zero. */
@@ -35,7 +43,17 @@ function packetsPerCall(pairs: readonly Pair[], direction: "sent" | "received"):
       const earlier = before?.traffic?.[direction][field] ?? 0;
       return sum + (after.traffic?.[direction][field] ?? 0) - earlier;
     }, 0);
-  return moved("packets") / Math.max(1, moved("tunCalls"));
+  const byEbpf = carriedByEbpf(pairs, (carried) => carried[direction].packets).reduce((sum, each) => sum + each, 0);
+  return (moved("packets") - byEbpf) / Math.max(1, moved("tunCalls"));
+}
+
+/** For each host, what its programs carried meanwhile. */
+function carriedByEbpf(pairs: readonly Pair[], read: (carried: Carried) => number): number[] {
+  const of = (report: StatusReport | null): number => {
+    const carried = report?.traffic?.carriedByEbpf;
+    return carried === undefined ? 0 : read(carried);
+  };
+  return pairs.map(({ before, after }) => of(after) - of(before));
 }
 
 function addedDrops(pairs: readonly Pair[]): Record<string, number> {

@@ -10,7 +10,7 @@ import type { Mode } from "./modes.js";
 import type { Reading } from "./probes/probe.js";
 import { measure, obstacleTo, toolsOf } from "./probes/registry.js";
 import type { Profile } from "./profiles.js";
-import { pumpWork, readReports } from "./pump-work.js";
+import { bytesByEbpf, pumpWork, readReports } from "./pump-work.js";
 import { type BenchResults, type ProfileInfo, RESULTS_SCHEMA, type Refusal, type Sample } from "./results.js";
 import { enterRoad, leaveRoad } from "./road.js";
 import { SCENARIOS } from "./scenarios.js";
@@ -183,7 +183,8 @@ async function observe(
   const closeAccounts = openAccounts(toolsOf(scenario.probe).join("+"), place.daemons);
   const reading = await work();
   const cpuSeconds = closeAccounts();
-  const { packets } = await leaveRoad(place.road, passed, reading.bytes, signal);
-  const pumps = pumpWork(before, await readReports(place.statusSockets));
+  const after = await readReports(place.statusSockets);
+  const { packets } = await leaveRoad(place.road, passed, reading.bytes - bytesByEbpf(before, after), signal);
+  const pumps = pumpWork(before, after);
   return { ...reading, ...pumps, cpuSeconds, road: { device: place.road.device.name, packets } };
 }

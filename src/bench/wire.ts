@@ -135,9 +135,10 @@ export function modeOf({
   backend,
   traffic,
   offloads,
-}: Pick<StatusReport, "backend" | "traffic" | "offloads">): Mode | undefined {
+  engine: carrier,
+}: Pick<StatusReport, "backend" | "traffic" | "offloads" | "engine">): Mode | undefined {
   const isNaive = offloads !== null && Object.values(offloads).every((isOn) => !isOn);
-  const engine = traffic === null ? "kernel" : isNaive ? "naive" : "pump";
+  const engine = traffic === null ? "kernel" : isNaive ? "naive" : (carrier?.name ?? "pump");
   const mine = MODES.filter(({ target, lab }) => target === "overlay" && lab.backend === backend);
   return mine.find((mode) => mode.engine === engine) ?? mine.find((mode) => mode.engine === "pump" && isNaive);
 }

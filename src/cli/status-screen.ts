@@ -35,7 +35,7 @@ export function headline(report: StatusReport, paint: Paint): string {
 }
 
 function facts(report: StatusReport, now: number): string[] {
-  const { lease, device, underlay, store, offloads } = report;
+  const { lease, device, underlay, store, engine, offloads } = report;
   const publicIpv6 = lease?.publicIpv6 ?? null;
   const rows: (readonly [string, string])[] = [
     ["lease", lease === null ? "none yet" : leaseText(lease, now)],
@@ -44,6 +44,7 @@ function facts(report: StatusReport, now: number): string[] {
   ];
   if (device !== null) rows.push(["device", `${device.name}, MTU ${device.mtuBytes}`]);
   if (underlay !== null) rows.push(["underlay", underlayText(underlay, publicIpv6)]);
+  if (engine !== null) rows.push(["engine", `${engine.name} (${engine.reason})`]);
   if (offloads !== null) rows.push(["offloads", offloadText(offloads)]);
   return rows.map(([label, value]) => `${label.padEnd(LABEL_WIDTH)}${value}`);
 }

@@ -12,11 +12,12 @@ import { type NetworkConfig, networksOf } from "../lease/network-config.js";
 import { type SubnetEnvValues, writeSubnetEnv } from "../lease/subnet-env.js";
 import { formatPrefix, type Prefix } from "../net/prefix.js";
 import type { LinkPlan, Plan } from "../plan/plan.js";
+import { EngineNote } from "./engine-note.js";
 import { failure, type Logger } from "./log.js";
 import type { DaemonOptions } from "./options.js";
 import { PeerChooser } from "./peers.js";
 import type { Service } from "./service.js";
-import type { DaemonState } from "./state.js";
+import { type DaemonState, NO_PUMP } from "./state.js";
 import type { Kernel, PlanKeeper, RunningPump, World } from "./world.js";
 
 /** A store that another network was poured into has thousands. */
@@ -59,6 +60,7 @@ export class Forwarding {
   #pumpRoutes: Plan["pumpRoutes"] | null = null;
   #subnetEnv: SubnetEnvValues | null = null;
   #conflicts: readonly string[] = [];
+  readonly #engineNote = new EngineNote();
   /** Remembers what it found out; good for one own lease and one backend. */
   #choice: { readonly own: Lease; readonly backend: Backend; readonly chooser: PeerChooser } | null = null;
 
@@ -160,6 +162,8 @@ export class Forwarding {
       underlay: this.#backendInput.underlay,
       overheadBytes,
       offloads: options.offloads,
+      engine: options.engine,
+      attachFilters: kernel.attachFilters(options.deviceName),
       naive: options.naive,
       checkInnerSource: options.checkInnerSource,
       countedPeers: options.metricsPerPeer,
@@ -171,9 +175,11 @@ export class Forwarding {
     service.keep(pump.descriptors());
     state.readDescriptors = () => pump.descriptors();
     state.readCounters = () => pump.counters();
+    state.readEngine = () => pump.engine;
     state.readPeerBytes = () => pump.peerBytes();
     state.readTunRingFull = () => kernel.transmitDrops(pump.tunIfIndex);
-    log.info({ device: pump.tunName, port: socket.port }, "device_open");
+    log.info({ device: pump.tunName, port: socket.port, engine: pump.engine.name }, "device_open");
+    this.#engineNote.note(log, options.engine, pump.engine);
   }
 
   /** null: there is nothing to go on with. */
@@ -214,6 +220,7 @@ export class Forwarding {
     const { state } = this.#parts;
     if (this.#hasLeft) return false;
     this.#own = own;
+    const wasReachKnown = this.#isReachKnown;
     this.#noteReach();
     const { peers, conflicts } = this.#chooserFor(own).choose(leases);
     this.#noteConflicts(conflicts);
@@ -234,7 +241,8 @@ export class Forwarding {
     if (isTableChanged) {
       this.#publish(pumpRoutes);
       this.#pumpRoutes = pumpRoutes;
-    }
+    } else if (!wasReachKnown) this.#pump?.measurePaths();
+    if (this.#pump !== null) this.#engineNote.note(this.#parts.log, this.#parts.options.engine, this.#pump.engine);
     this.#startPump();
     const isCommandRun = commands !== undefined && (await this.#parts.commands.follow(commands));
     this.#noteFailures();
@@ -284,11 +292,7 @@ export class Forwarding {
     this.#isStarted = false;
     this.#kernelPlan = null;
     this.#pumpRoutes = null;
-    this.#parts.state.readDescriptors = null;
-    this.#parts.state.readCounters = null;
-    this.#parts.state.readPeerBytes = null;
-    this.#parts.state.readTunRingFull = null;
-    this.#parts.state.device = null;
+    Object.assign(this.#parts.state, NO_PUMP, { device: null });
   }
 
   #noteReach(): void {

@@ -5,6 +5,7 @@ import { linkReach } from "../backend/direct-route.js";
 import { createBackend } from "../backend/registry.js";
 import { Pump } from "../dataplane/pump.js";
 import { HopsackError, messageOf } from "../errors.js";
+import { attachPrograms } from "../kernel/link-programs.js";
 import { findOverlap } from "../kernel/overlap.js";
 import { Reconciler } from "../kernel/reconciler.js";
 import { Rtnetlink } from "../kernel/rtnetlink.js";
@@ -151,6 +152,7 @@ function openKernel(): Kernel {
         onLinkMade: refuseRouterAdvertisements,
         openMonitor: (groups, onMessages, protocol) => new addon.NetlinkMonitor(groups, onMessages, protocol),
       }),
+    attachFilters: (instance) => (programs) => attachPrograms(rtnetlink, instance, programs),
     linkReach: (linkIndex) => linkReach(rtnetlink.routes(), linkIndex),
     isLinkThere: (ifIndex) => rtnetlink.links().some((link) => link.index === ifIndex),
     linkVolume: (name) => linkVolume(rtnetlink.links().find((link) => link.name === name)),

@@ -104,6 +104,14 @@ function addTraffic(source: Source, counter: AddMetric): void {
     "System calls on the tunnel's UDP socket.",
     perDirection((d) => d.udpCalls),
   );
+  counter("hopsack_ebpf_packets_total", "Of the inner packets carried, those that eBPF programs carried.", () => {
+    if (source.counters === null) return [];
+    const { sent, received } = trafficReport(source.counters).carriedByEbpf;
+    return [
+      { labels: { direction: "sent" }, value: sent.packets },
+      { labels: { direction: "received" }, value: received.packets },
+    ];
+  });
   counter("hopsack_icmp_sent_total", "ICMP errors sent back to senders in the overlay.", () =>
     word(source, "icmp_sent"),
   );

@@ -3,6 +3,7 @@
 
 import type { OffloadSwitches } from "../addon.js";
 import type { VxlanEngine } from "../backend/backend.js";
+import type { Engine } from "../dataplane/accelerator.js";
 import { parseIpv4 } from "../net/ipv4.js";
 import { formatIpv6, isHostIpv6, parseIpv6 } from "../net/ipv6.js";
 import type { MetricsAddress } from "./metrics-server.js";
@@ -127,6 +128,13 @@ const VXLAN_ENGINES: readonly VxlanEngine[] = ["kernel", "userspace"];
 export const vxlanEngine: ValueParser<VxlanEngine> = {
   accepted: VXLAN_ENGINES.join(" or "),
   parse: (text) => VXLAN_ENGINES.find((engine) => engine === text),
+};
+
+const ENGINES: readonly Engine[] = ["auto", "pump", "ebpf"];
+
+export const engine: ValueParser<Engine> = {
+  accepted: "auto, pump or ebpf",
+  parse: (text) => ENGINES.find((known) => known === text),
 };
 
 export const logLevel: ValueParser<LogLevel> = {

@@ -4,6 +4,7 @@ import { dirname, join } from "node:path";
 import { Command, CommanderError } from "commander";
 import type { OffloadSwitches } from "../addon.js";
 import type { VxlanEngine } from "../backend/backend.js";
+import type { Engine } from "../dataplane/accelerator.js";
 import { HopsackError } from "../errors.js";
 import type { ForwardAcceptance } from "../kernel/forward-rules.js";
 import { commandOption, type Flag, type GivenOptions, readValue } from "./flags.js";
@@ -44,6 +45,7 @@ export interface DaemonOptions extends StoreOptions, Places {
   readonly leaseTtlSeconds: number;
   readonly renewMarginMinutes: number;
   readonly vxlanEngine: VxlanEngine;
+  readonly engine: Engine;
   readonly naive: boolean;
   readonly offloads: OffloadSwitches;
   readonly checkInnerSource: boolean;
@@ -121,6 +123,11 @@ const FLAGS = {
     name: "vxlan-engine",
     value: "ENGINE",
     help: "who carries VXLAN packets on this host: kernel or userspace; the others see no difference (default: kernel)",
+  },
+  engine: {
+    name: "engine",
+    value: "ENGINE",
+    help: "who carries the packets of UDP mode: pump, ebpf (the kernel, and the pump what is left), or auto (ebpf where it is the faster one); the others see no difference (default: pump)",
   },
   naive: { name: "naive", value: null, help: "one packet per system call and no offload, as flanneld does it" },
   offload: {
@@ -228,6 +235,7 @@ function readOptions(given: GivenOptions, env: NodeJS.ProcessEnv): DaemonOptions
     leaseTtlSeconds: read(FLAGS.leaseTtl, values.seconds) ?? 86_400,
     renewMarginMinutes: read(FLAGS.renewMargin, values.minutes) ?? 60,
     vxlanEngine: read(FLAGS.vxlanEngine, values.vxlanEngine) ?? "kernel",
+    engine: read(FLAGS.engine, values.engine) ?? "pump",
     naive: isOn(FLAGS.naive),
     offloads: read(FLAGS.offload, values.offloadList) ?? {
       tso: true,

@@ -1,6 +1,7 @@
 // What the running daemon knows about itself. daemon.ts writes it; status.ts and metrics.ts only read it.
 import type { HandedOver } from "../addon.js";
 import type { Underlay } from "../backend/backend.js";
+import type { EngineReport } from "../dataplane/accelerator.js";
 import type { PeerBytesReading } from "../dataplane/peer-slots.js";
 import type { PumpCounters } from "../dataplane/pump.js";
 import type { Lease, TimedLease } from "../lease/lease.js";
@@ -64,6 +65,8 @@ export interface DaemonState {
   peers: readonly Lease[];
   /** null: no pump runs. */
   readCounters: (() => PumpCounters) | null;
+  /** Who carries the packets beside it; null: no pump runs. */
+  readEngine: (() => EngineReport) | null;
   /** null: no pump runs. */
   readPeerBytes: (() => PeerBytesReading) | null;
   /** Device and socket of the pump; null: no pump runs. */
@@ -100,6 +103,15 @@ export function noteStoreLost(state: DaemonState, now: number): void {
   state.isStoreConnected = false;
 }
 
+/** What the state says of the pump while none runs. */
+export const NO_PUMP = {
+  readCounters: null,
+  readEngine: null,
+  readPeerBytes: null,
+  readDescriptors: null,
+  readTunRingFull: null,
+} as const satisfies Partial<DaemonState>;
+
 export function initialState(fixed: Pick<DaemonState, "version" | "node" | "startedAt" | "storeSpec">): DaemonState {
   return {
     ...fixed,
@@ -111,10 +123,7 @@ export function initialState(fixed: Pick<DaemonState, "version" | "node" | "star
     lease: null,
     device: null,
     peers: [],
-    readCounters: null,
-    readPeerBytes: null,
-    readDescriptors: null,
-    readTunRingFull: null,
+    ...NO_PUMP,
     readDeviceVolume: () => null,
     readReach: () => null,
     probeAddressOf: () => null,

@@ -1,6 +1,7 @@
 // The answer to GET /status, made from the daemon's state at the moment of asking. Its shape is public: people's scripts
 // read it, fields are only ever added.
 import type { OffloadSwitches } from "../addon.js";
+import type { EngineReport } from "../dataplane/accelerator.js";
 import type { PeerBytes } from "../dataplane/peer-slots.js";
 import type { PumpCounters } from "../dataplane/pump.js";
 import { describeLease, type Lease } from "../lease/lease.js";
@@ -37,6 +38,8 @@ export interface StatusReport {
   } | null;
   /** Where this host answers the probes of its peers; null: nowhere. */
   readonly probes: { readonly address: string; readonly port: number } | null;
+  /** Who carries the packets that need no thought, and why; null: the kernel, by its own means. */
+  readonly engine: EngineReport | null;
   readonly peers: readonly PeerReport[];
   readonly traffic: TrafficReport | null;
   readonly drops: readonly DropReport[];
@@ -88,11 +91,18 @@ export interface DirectionReport {
   readonly udpCalls: number;
 }
 
+interface CarriedReport {
+  readonly packets: number;
+  readonly bytes: number;
+}
+
 export interface TrafficReport {
   /** TUN to underlay. */
   readonly sent: DirectionReport;
   /** Underlay to TUN. */
   readonly received: DirectionReport;
+  /** What of either direction eBPF programs carried, past the device's own counters; the pump, the rest. */
+  readonly carriedByEbpf: { readonly sent: CarriedReport; readonly received: CarriedReport };
   readonly icmpSent: number;
   /** ARP requests and neighbour solicitations of other hosts that the daemon was shown, and its answers. */
   readonly questions: { readonly received: number; readonly answered: number };
@@ -139,6 +149,7 @@ export function statusReport(state: DaemonState, now: number): StatusReport {
             mtuBytes: state.underlay.mtuBytes,
           },
     device: state.device === null ? null : { ...state.device, volume: state.readDeviceVolume() },
+    engine: state.readEngine?.() ?? null,
     probes: probeReport(state),
     peers: peerReports(state),
     traffic: counters === null ? null : trafficReport(counters),
@@ -178,25 +189,26 @@ export function dropReports(state: DaemonState, counters: PumpCounters | null): 
   return [...drops, { reason: "tun_ring_full", help: TUN_RING_FULL, packets: ringFull }];
 }
 
-export function trafficReport({ words }: PumpCounters): TrafficReport {
+export function trafficReport({ words, accelerated }: PumpCounters): TrafficReport {
   const word = (name: string): number => words[name] ?? 0;
   return {
     sent: {
-      packets: word("tun_rx_packets"),
-      bytes: word("tun_rx_bytes"),
-      superPackets: word("tun_rx_super_packets"),
-      datagrams: word("udp_tx_datagrams"),
+      packets: word("tun_rx_packets") + accelerated.sent.packets,
+      bytes: word("tun_rx_bytes") + accelerated.sent.bytes,
+      superPackets: word("tun_rx_super_packets") + accelerated.sent.superPackets,
+      datagrams: word("udp_tx_datagrams") + accelerated.sent.packets,
       tunCalls: word("tun_rx_reads"),
       udpCalls: word("udp_tx_calls"),
     },
     received: {
-      packets: word("tun_tx_packets"),
-      bytes: word("tun_tx_bytes"),
-      superPackets: word("tun_tx_super_packets"),
-      datagrams: word("udp_rx_datagrams"),
+      packets: word("tun_tx_packets") + accelerated.received.packets,
+      bytes: word("tun_tx_bytes") + accelerated.received.bytes,
+      superPackets: word("tun_tx_super_packets") + accelerated.received.superPackets,
+      datagrams: word("udp_rx_datagrams") + accelerated.received.packets,
       tunCalls: word("tun_tx_writes"),
       udpCalls: word("udp_rx_calls"),
     },
+    carriedByEbpf: { sent: carried(accelerated.sent), received: carried(accelerated.received) },
     icmpSent: word("icmp_sent"),
     questions: { received: word("punts"), answered: word("punt_answers") },
     coalescing: {
@@ -206,6 +218,10 @@ export function trafficReport({ words }: PumpCounters): TrafficReport {
       packetsPerTunWrite: ratio(word("tun_tx_packets"), word("tun_tx_writes")),
     },
   };
+}
+
+function carried({ packets, bytes }: CarriedReport): CarriedReport {
+  return { packets, bytes };
 }
 
 function leaseReport(lease: Lease): LeaseReport {

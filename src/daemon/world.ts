@@ -3,6 +3,7 @@
 import type { NativeNotifySocket } from "../addon.js";
 import type { Backend, BackendInput, Underlay } from "../backend/backend.js";
 import type { LinkReach } from "../backend/direct-route.js";
+import type { AttachFilters } from "../dataplane/accelerator.js";
 import type { Pump, PumpOptions } from "../dataplane/pump.js";
 import type { HopsackError } from "../errors.js";
 import type { OverlapInput } from "../kernel/overlap.js";
@@ -41,7 +42,16 @@ export interface World {
 
 export type RunningPump = Pick<
   Pump,
-  "tunName" | "tunIfIndex" | "descriptors" | "publish" | "start" | "stop" | "counters" | "peerBytes"
+  | "tunName"
+  | "tunIfIndex"
+  | "engine"
+  | "descriptors"
+  | "publish"
+  | "measurePaths"
+  | "start"
+  | "stop"
+  | "counters"
+  | "peerBytes"
 >;
 export type PlanKeeper = Pick<Reconciler, "setPlan" | "freeName" | "leave" | "close">;
 
@@ -53,6 +63,8 @@ export interface Kernel {
   openReconciler(options: Omit<ReconcilerOptions, "rtnetlink" | "openMonitor" | "onLinkMade">): PlanKeeper;
   /** Whom this link reaches without a router, as the routes are now. */
   linkReach(linkIndex: number): LinkReach;
+  /** Where eBPF programs need filters of tc; `instance` is what ours are known by. */
+  attachFilters(instance: string): AttachFilters;
   isLinkThere(ifIndex: number): boolean;
   /** What the kernel counts on a device of ours; null when it is not there. */
   linkVolume(name: string): LinkVolume | null;

@@ -1,7 +1,7 @@
 // The forwarding table as bytes, the form in which it crosses to the pump at once (native/tables/fib.cc reads it).
 // Little endian but for addresses:
 //   next hop  16 bytes: IPv4 address 4 | port 2 | header length 2 | header offset 4 | slot of the peer 4
-//   route     24 bytes: address 16 (IPv4 in the first 4) | family 1 | prefix length 1 | unused 2 | next hop index 4
+//   route     24 bytes: address 16 (IPv4 in the first 4) | family 1 | prefix length 1 | on link 1 | unused 1 | next hop index 4
 import { addressBytes, formatAddress, type Prefix, parsePrefix } from "../net/prefix.js";
 import type { PumpRoute } from "../plan/plan.js";
 
@@ -96,6 +96,7 @@ function partsOf(route: PumpRoute): RouteParts {
   record.set(addressBytes(formatAddress(prefix.family, prefix.base)));
   record[16] = prefix.family;
   record[17] = prefix.length;
+  record[18] = route.isOnLink ? 1 : 0;
   const hopKey = `${endpoint.address}:${endpoint.port}:${Buffer.from(header).toString("hex")}`;
   const hop = new Uint8Array(NEXT_HOP_BYTES);
   hop.set(addressBytes(endpoint.address));

@@ -4,8 +4,18 @@ import { type HandedOver, loadAddon, type NativeAddon, type NativePump, type Off
 import type { TunnelSocket, Underlay } from "../backend/backend.js";
 import { errnoOf, HopsackError, messageOf } from "../errors.js";
 import type { PumpRoute } from "../plan/plan.js";
+import {
+  Accelerator,
+  type AttachFilters,
+  type CarriedByKernel,
+  type Engine,
+  type EngineReport,
+} from "./accelerator.js";
 import { encodeFib } from "./fib-records.js";
 import { type PeerBytesReading, PeerSlots } from "./peer-slots.js";
+
+/** The drop reason of a packet that the eBPF programs had no memory for. */
+const NO_MEMORY = "send_buffer_full";
 
 export interface PumpOptions {
   readonly socket: TunnelSocket;
@@ -15,6 +25,8 @@ export interface PumpOptions {
   readonly offloads: OffloadSwitches;
   /** flannel's loop instead of the batched one. */
   readonly naive: boolean;
+  readonly engine: Engine;
+  readonly attachFilters: AttachFilters;
   readonly checkInnerSource: boolean;
   /** How many peers have their bytes counted one by one. */
   readonly countedPeers: number;
@@ -25,6 +37,8 @@ export interface PumpOptions {
 }
 
 export interface PumpCounters {
+  /** What the kernel carried beside the pump, and is in no word. */
+  readonly accelerated: CarriedByKernel;
   /** Every word of the addon by its name; packets, bytes and calls since the pump was opened. */
   readonly words: Readonly<Record<string, number>>;
   readonly drops: readonly { readonly name: string; readonly help: string; readonly packets: number }[];
@@ -37,12 +51,20 @@ export class Pump {
   readonly #addon: NativeAddon;
   readonly #words: BigUint64Array;
   readonly #peerSlots: PeerSlots;
+  readonly #accelerator: Accelerator;
 
-  private constructor(addon: NativeAddon, native: NativePump, words: BigUint64Array, peerSlots: PeerSlots) {
+  private constructor(
+    addon: NativeAddon,
+    native: NativePump,
+    words: BigUint64Array,
+    peerSlots: PeerSlots,
+    accelerator: Accelerator,
+  ) {
     this.#addon = addon;
     this.#native = native;
     this.#words = words;
     this.#peerSlots = peerSlots;
+    this.#accelerator = accelerator;
   }
 
   /**
@@ -75,7 +97,8 @@ export class Pump {
         peerBytes: peerSlots.words,
         handedOver: options.handedOver,
       });
-      return new Pump(addon, native, words, peerSlots);
+      const tun = { name: native.tunName, ifIndex: native.tunIfIndex };
+      return new Pump(addon, native, words, peerSlots, Accelerator.open(addon, tun, options));
     } catch (error) {
       throw explainOpenError(error, options);
     }
@@ -89,6 +112,11 @@ export class Pump {
     return this.#native.tunIfIndex;
   }
 
+  /** Who carries the packets, and why. */
+  get engine(): EngineReport {
+    return this.#accelerator.report;
+  }
+
   /** Device and socket, to be sent to another process; only until stop(). */
   descriptors(): HandedOver {
     return this.#native.descriptors();
@@ -100,6 +128,12 @@ export class Pump {
     slots.assign(new Set(routes.map(({ endpoint }) => endpoint.address)));
     const { nextHops, headers, routes: records } = encodeFib(routes, (address) => slots.slotOf(address));
     this.#native.publish(nextHops, headers, records);
+    this.#accelerator.publish(nextHops, headers, records);
+  }
+
+  /** The host's routes have changed: what is measured once and not with each packet is measured again. */
+  measurePaths(): void {
+    this.#accelerator.measurePaths();
   }
 
   /** @throws KERNEL_REFUSED (retryable) when there can be no more threads; this pump is then stopped */
@@ -115,6 +149,7 @@ export class Pump {
 
   /** Ends the threads; the device goes with them, and its addresses and routes with the device. */
   stop(): void {
+    this.#accelerator.close(); // what comes after goes to the device and the socket, where a successor finds it
     this.#native.stop();
   }
 
@@ -127,9 +162,14 @@ export class Pump {
     const words = Object.fromEntries(
       this.#addon.counterNames.map((name, at) => [name, Number(Atomics.load(this.#words, at))]),
     );
+    const accelerated = this.#accelerator.carried();
     return {
       words,
-      drops: this.#addon.dropReasons.map(({ name, help }) => ({ name, help, packets: words[`drop_${name}`] ?? 0 })),
+      accelerated,
+      drops: this.#addon.dropReasons.map(({ name, help }) => {
+        const packets = words[`drop_${name}`] ?? 0;
+        return { name, help, packets: packets + (name === NO_MEMORY ? accelerated.lost : 0) };
+      }),
       offloads: {
         tso: words.offload_tso === 1,
         uso: words.offload_uso === 1,

@@ -7,12 +7,21 @@ import type { Link } from "../netlink/link.js";
 import { HOPSACK_ROUTE_PROTOCOL, type Route, RouteType } from "../netlink/route.js";
 import { deviceAlias } from "./device-alias.js";
 import { ForwardRules } from "./forward-rules.js";
+import { leftFilters } from "./link-programs.js";
 import { changeRules, listRules, type NftPurpose } from "./nft.js";
 import { tableName } from "./nftables.js";
 import type { Rtnetlink } from "./rtnetlink.js";
 
 export interface Leftover {
-  readonly kind: "route" | "device" | "nftables table" | "forward rule" | "iptables chain" | "file";
+  readonly kind:
+    | "route"
+    | "device"
+    | "tc filter"
+    | "qdisc"
+    | "nftables table"
+    | "forward rule"
+    | "iptables chain"
+    | "file";
   /** As the usual tools show it: `10.244.2.0/24 via 192.168.50.11 dev eth0`. */
   readonly what: string;
   /** @throws KERNEL_REFUSED, NOT_PERMITTED, TOOL_FAILED, FILE_UNWRITABLE */
@@ -20,7 +29,7 @@ export interface Leftover {
 }
 
 export interface LeftoverQuery {
-  readonly rtnetlink: Pick<Rtnetlink, "links" | "routes" | "apply">;
+  readonly rtnetlink: Pick<Rtnetlink, "links" | "routes" | "filters" | "apply">;
   /** The instance: the name given by --device. */
   readonly deviceName: string;
   /** Where its routes are; none when that is not known, and then all with our mark are its own. */
@@ -48,6 +57,9 @@ export async function kernelLeftovers(query: LeftoverQuery): Promise<Leftover[]>
     ...devices.map(({ index, name }) =>
       kernelLeftover("device", { kind: "remove-link", linkIndex: index, linkName: name }, query),
     ),
+    ...links
+      .flatMap((link) => leftFilters(query.rtnetlink, query.deviceName, { linkIndex: link.index, linkName: link.name }))
+      .map((change) => kernelLeftover(change.kind === "remove-clsact" ? "qdisc" : "tc filter", change, query)),
     ...(await leftTables(tables)),
     ...(await leftForwardRules(query.deviceName)),
   ];
@@ -58,7 +70,7 @@ export function hasFlannelDevice(links: readonly Link[]): boolean {
   return links.some((link) => isFlannelName(link) && !isMarked(link));
 }
 
-function kernelLeftover(kind: "route" | "device", change: Change, { rtnetlink }: LeftoverQuery): Leftover {
+function kernelLeftover(kind: Leftover["kind"], change: Change, { rtnetlink }: LeftoverQuery): Leftover {
   return {
     kind,
     what: objectOf(change),

@@ -5,6 +5,7 @@ import { loadAddon, type NativeNetlinkSocket } from "../addon.js";
 import { type ErrorCode, errnoOf, HopsackError, messageOf } from "../errors.js";
 import { encodeAddressDump, type InterfaceAddress, parseInterfaceAddressMessage } from "../netlink/addr.js";
 import { type Change, encodeChange, objectOf } from "../netlink/change.js";
+import { encodeFilterDump, type Filter, parseFilter } from "../netlink/filter.js";
 import { encodeLinkDump, type Link, parseLink } from "../netlink/link.js";
 import { type Ack, MessageFlag, MessageType, type NetlinkMessage, parseAck, parseMessage } from "../netlink/message.js";
 import {
@@ -47,6 +48,10 @@ const VERBS: Readonly<Record<Change["kind"], string>> = {
   "remove-neighbor": "remove neighbour",
   "set-fdb": "set forwarding entry",
   "remove-fdb": "remove forwarding entry",
+  "add-clsact": "add queueing discipline",
+  "remove-clsact": "remove queueing discipline",
+  "add-filter": "add filter",
+  "remove-filter": "remove filter",
 };
 
 export class Rtnetlink {
@@ -88,6 +93,20 @@ export class Rtnetlink {
     const encode = (sequence: number): Uint8Array => encodeFdbDump(sequence, linkIndex);
     const entries = this.#dump("list forwarding entries", encode, MessageType.newNeighbor, parseFdbEntry);
     return entries.filter((entry) => entry.linkIndex === linkIndex); // Linux before 5.0 does not filter
+  }
+
+  /** The eBPF filters of one link, of both directions. */
+  filters(linkIndex: number): Filter[] {
+    try {
+      return (["ingress", "egress"] as const).flatMap((direction) => {
+        const encode = (sequence: number): Uint8Array => encodeFilterDump(sequence, linkIndex, direction);
+        return this.#dump("list filters", encode, MessageType.newFilter, parseFilter);
+      });
+    } catch (error) {
+      // A kernel without traffic control has none.
+      if (error instanceof HopsackError && errnoOf(error.cause) === "EOPNOTSUPP") return [];
+      throw error;
+    }
   }
 
   /** The route that a packet to `address` takes now, as `ip route get` shows it; null when there is none. */

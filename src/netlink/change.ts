@@ -1,6 +1,14 @@
 // One change of the kernel's network state as data: made by plan/diff.ts, carried out by kernel/rtnetlink.ts. Pure.
 import { encodeAddressAdd, encodeAddressRemoval } from "./addr.js";
 import {
+  encodeClsactAdd,
+  encodeClsactRemoval,
+  encodeFilterAdd,
+  encodeFilterRemoval,
+  type Filter,
+  type NewFilter,
+} from "./filter.js";
+import {
   encodeLinkChange,
   encodeLinkRemoval,
   encodeVethLinkAdd,
@@ -36,7 +44,10 @@ export type Change =
   | NeighborChange
   | NeighborRemoval
   | FdbChange
-  | FdbRemoval;
+  | FdbRemoval
+  | ClsactChange
+  | FilterChange
+  | FilterRemoval;
 
 interface OnLink {
   readonly linkIndex: number;
@@ -94,6 +105,19 @@ export interface FdbRemoval extends OnLink, Omit<FdbTarget, "endpoint"> {
   readonly kind: "remove-fdb";
 }
 
+/** Where a link keeps the filters of its ways in and out. It goes with all filters in it. */
+interface ClsactChange extends OnLink {
+  readonly kind: "add-clsact" | "remove-clsact";
+}
+
+export interface FilterChange extends OnLink, NewFilter {
+  readonly kind: "add-filter";
+}
+
+interface FilterRemoval extends OnLink, Filter {
+  readonly kind: "remove-filter";
+}
+
 /** The request that makes the change. */
 export function encodeChange(sequence: number, change: Change): Uint8Array {
   switch (change.kind) {
@@ -123,6 +147,14 @@ export function encodeChange(sequence: number, change: Change): Uint8Array {
       return encodeFdbSet(sequence, change);
     case "remove-fdb":
       return encodeFdbRemoval(sequence, change);
+    case "add-clsact":
+      return encodeClsactAdd(sequence, change.linkIndex);
+    case "remove-clsact":
+      return encodeClsactRemoval(sequence, change.linkIndex);
+    case "add-filter":
+      return encodeFilterAdd(sequence, change);
+    case "remove-filter":
+      return encodeFilterRemoval(sequence, change);
   }
 }
 
@@ -147,6 +179,12 @@ export function objectOf(change: Change): string {
       return `${change.macAddress} dst ${change.endpoint} dev ${change.linkName}`;
     case "remove-fdb":
       return `${change.macAddress} dev ${change.linkName}`;
+    case "add-clsact":
+    case "remove-clsact":
+      return `clsact dev ${change.linkName}`;
+    case "add-filter":
+    case "remove-filter":
+      return `${JSON.stringify(change.name)} dev ${change.linkName} ${change.direction}`;
     default:
       return `${change.prefix}${change.gateway === null ? "" : ` via ${change.gateway}`} dev ${change.linkName}`;
   }

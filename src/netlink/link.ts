@@ -11,6 +11,7 @@ import {
   parseAttributes,
   readText,
   readU32,
+  text,
   u32,
   viewOf,
 } from "./message.js";
@@ -166,10 +167,6 @@ export function encodeVethLinkAdd(sequence: number, link: NewVethLink): Uint8Arr
 export function encodeLinkRemoval(sequence: number, index: number): Uint8Array {
   const flags = MessageFlag.request | MessageFlag.ack;
   return encodeMessage({ type: MessageType.delLink, flags, sequence }, linkBody(index, null), []);
-}
-
-function text(value: string): Uint8Array {
-  return new TextEncoder().encode(`${value}\0`);
 }
 
 function hardwareAddress(mac: string): Attribute {

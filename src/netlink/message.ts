@@ -21,6 +21,11 @@ export const MessageType = {
   newNeighbor: 28,
   delNeighbor: 29,
   getNeighbor: 30,
+  newQdisc: 36,
+  delQdisc: 37,
+  newFilter: 44,
+  delFilter: 45,
+  getFilter: 46,
 } as const;
 
 export const MessageFlag = {
@@ -167,6 +172,11 @@ export function u16BigEndian(value: number): Uint8Array {
 
 export function readU16BigEndian(bytes: Uint8Array | undefined): number | undefined {
   return bytes === undefined || bytes.length < 2 ? undefined : viewOf(bytes).getUint16(0);
+}
+
+/** With the NUL that the kernel wants. */
+export function text(value: string): Uint8Array {
+  return new TextEncoder().encode(`${value}\0`);
 }
 
 /** Text up to the first NUL, or to the end. */

@@ -21,6 +21,7 @@ const startPump = (moreThreads: number) => `
     underlay: { linkName: "lo", linkIndex: 1, address: "0.0.0.0", publicIp: "192.0.2.1", mtuBytes: 1500 },
     overheadBytes: 28,
     offloads: { tso: true, uso: true, udpGso: true, udpGro: true, tunGro: true },
+    engine: "pump",
     naive: false,
     checkInnerSource: true,
     answer: () => null,

@@ -7,6 +7,7 @@ import { createHash } from "node:crypto";
 import { existsSync, openSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import t, { type Test } from "tap";
+import { carried, EBPF } from "../support/accelerated.js";
 import { FLOW_PORT, lostDuring, passed, Script } from "../support/flow.js";
 import { type Daemon, type Host, makeHost, withDaemons } from "../support/hopsackd.js";
 import { ipJson, run, until } from "../support/netns.js";
@@ -154,6 +155,33 @@ withDaemons(t, import.meta.url, async () => {
       t.equal(hosts.place.leases().length, 1, "and so is the lease");
     },
   );
+
+  t.test("with the eBPF engine neither a takeover, nor a restart, nor a kill loses a packet", async (t) => {
+    const hosts = await twoHosts(t, "e");
+    const manager = new ServiceManagerStandIn(t, hosts.place);
+    const flags = hosts.place.flags(hosts.a, "--keep-lease", ...EBPF);
+    const old = manager.start(t, hosts.a, flags);
+    await peersKnown(old);
+    await until("both are kept", () => manager.kept.size === 2);
+    const byPrograms = (): number => carried(hosts.place, hosts.a).sent;
+    let starts = 1;
+    let running = old;
+    const lost = await lostDuring(t, hosts, PER_MILLISECOND_AT_RESTART, async () => {
+      for (const signal of ["SIGUSR2", "SIGKILL"] as const) {
+        t.ok(byPrograms() > 0, "the programs carry the flow");
+        running.kill(signal);
+        await running.ended;
+        running = manager.start(t, hosts.a, flags);
+        await manager.hears("READY=1", ++starts);
+        await until("the programs carry again", () => byPrograms() > 0);
+      }
+      const next = hosts.place.start(t, hosts.a, ...EBPF, "--takeover", hosts.place.socket(hosts.a));
+      await next.logged("ready");
+      t.match(await running.ended, { status: 0 });
+      await until("the programs carry after a takeover", () => byPrograms() > 0);
+    });
+    t.equal(lost, 0);
+  });
 
   for (const [mode, config] of KERNEL_MODES) {
     t.test(`${mode}: neither a takeover nor a restart (SIGUSR2) loses a packet`, async (t) => {

@@ -26,12 +26,16 @@ export function lease(
   };
 }
 
+const NOTHING = { packets: 0, bytes: 0, superPackets: 0 };
+
 export function counters(
   words: Readonly<Record<string, number>>,
   drops: Readonly<Record<string, number>>,
+  accelerated: PumpCounters["accelerated"] = { sent: NOTHING, received: NOTHING, lost: 0 },
 ): PumpCounters {
   return {
     words,
+    accelerated,
     drops: Object.entries(drops).map(([name, packets]) => ({ name, help: `why ${name}`, packets })),
     offloads: { tso: true, uso: false, udpGso: true, udpGro: true, tunGro: true },
   };

@@ -145,6 +145,7 @@ export class Trial {
         linkVolume: () => null,
         transmitDrops: () => 0,
         linkReach: () => this.reach,
+        attachFilters: () => () => () => {},
         openReconciler: (events) => {
           this.events = events;
           return {
@@ -173,8 +174,10 @@ export class Trial {
         return {
           tunName: "flannel0",
           tunIfIndex,
+          engine: { name: "pump", reason: "asked for by --engine pump" },
           descriptors: () => ({ tunFd: 100, socketFd: 101 }),
           publish: (routes) => this.#step("publish", `publish ${routes.map((route) => route.prefix).join(" ")}`),
+          measurePaths: () => {},
           start: () => void this.deeds.push("start pump"),
           stop: () => {
             this.networkLinks.delete(tunIfIndex);

@@ -44,6 +44,17 @@ export const UDP: Mode = {
   traces: (own) => pump("flannel0", 1472, own),
 };
 
+const EBPF = ["--engine", "ebpf"];
+
+export const UDP_EBPF: Mode = { ...UDP, name: "udp, eBPF engine", flags: () => EBPF };
+
+/** Only b has the pump alone. */
+export const UDP_EBPF_MIXED: Mode = {
+  ...UDP,
+  name: "udp, hosts with the eBPF engine among hosts without",
+  flags: ({ name }) => (name === "b" ? [] : EBPF),
+};
+
 export const VXLAN: Mode = {
   ...COMMON,
   name: "vxlan, kernel engine",

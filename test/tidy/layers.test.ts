@@ -35,7 +35,7 @@ const TYPESCRIPT_SIBLINGS: readonly string[] = [
   "dataplane → backend",
 ];
 
-const NATIVE_LAYERS: Readonly<Record<string, number>> = { wire: 0, io: 0, tables: 1, pump: 2, addon: 3 };
+const NATIVE_LAYERS: Readonly<Record<string, number>> = { wire: 0, io: 0, tables: 1, pump: 2, bpf: 2, addon: 3 };
 
 function filesBelow(folder: string, extensions: readonly string[]): string[] {
   return readdirSync(folder, { recursive: true, encoding: "utf8" })

@@ -17,6 +17,7 @@ function routeRows(peers: readonly Lease[], input = backendInput(), own = reserv
 }
 
 t.test("plans what flannel sets up: device, /32 address, one route of the whole Network", async (t) => {
+  const header = new Uint8Array();
   t.same(createUdpBackend(backendInput()).plan(reservation(1), [reservation(2), reservation(3)]), {
     links: [{ kind: "tun", name: "flannel0", mtuBytes: 1472, txQueueLength: 1000 }],
     addresses: [{ link: "flannel0", address: "10.244.1.0/32" }],
@@ -25,8 +26,8 @@ t.test("plans what flannel sets up: device, /32 address, one route of the whole 
     fdb: [],
     masquerades: [],
     pumpRoutes: [
-      { prefix: "10.244.2.0/24", endpoint: { address: "192.168.50.2", port: 8285 }, header: new Uint8Array() },
-      { prefix: "10.244.3.0/24", endpoint: { address: "192.168.50.3", port: 8285 }, header: new Uint8Array() },
+      { prefix: "10.244.2.0/24", endpoint: { address: "192.168.50.2", port: 8285 }, header, isOnLink: false },
+      { prefix: "10.244.3.0/24", endpoint: { address: "192.168.50.3", port: 8285 }, header, isOnLink: false },
     ],
   });
 });

@@ -12,6 +12,7 @@ const none = { tso: false, uso: false, udpGso: false, udpGro: false, tunGro: fal
 t.test("the running mode is told by backend and by who carries the packets", async (t) => {
   const cases = [
     [{ ...pump, backend: "udp" }, "udp"],
+    [{ ...pump, backend: "udp", engine: { name: "ebpf", reason: "" } }, "udp-ebpf"],
     [{ ...pump, backend: "udp", offloads: none }, "udp-naive"],
     [{ ...pump, backend: "vxlan" }, "vxlan-userspace"],
     [{ ...pump, backend: "vxlan", offloads: none }, "vxlan-userspace"],

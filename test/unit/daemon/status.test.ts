@@ -1,7 +1,7 @@
 import t from "tap";
 import { initialState } from "../../../src/daemon/state.js";
 import { statusReport } from "../../../src/daemon/status.js";
-import { readyState } from "../../support/daemon-fixtures.js";
+import { counters, readyState } from "../../support/daemon-fixtures.js";
 
 t.test("the report says what the daemon holds, moves and loses", async (t) => {
   const report = statusReport(readyState(), 1_061_000);
@@ -46,6 +46,23 @@ t.test("coalescing factors are packets or datagrams for each operation", async (
     datagramsPerReceive: 22,
     packetsPerTunWrite: 24.43,
   });
+});
+
+t.test("what eBPF programs carried is part of the traffic, and no part of the coalescing factors", async (t) => {
+  const state = readyState();
+  const words = state.readCounters?.().words ?? {};
+  const sent = { packets: 500, bytes: 700_000, superPackets: 10 };
+  const received = { packets: 7, bytes: 420, superPackets: 0 };
+  const before = statusReport(state, 0).traffic;
+  state.readCounters = () => counters(words, {}, { sent, received, lost: 0 });
+  state.readEngine = () => ({ name: "ebpf", reason: "asked for by --engine ebpf" });
+  const { traffic, engine } = statusReport(state, 0);
+  t.same(engine, { name: "ebpf", reason: "asked for by --engine ebpf" });
+  t.same(traffic?.carriedByEbpf, { sent: { packets: 500, bytes: 700_000 }, received: { packets: 7, bytes: 420 } });
+  t.equal(traffic?.sent.packets, (before?.sent.packets ?? 0) + 500);
+  t.equal(traffic?.sent.bytes, (before?.sent.bytes ?? 0) + 700_000);
+  t.equal(traffic?.received.datagrams, (before?.received.datagrams ?? 0) + 7);
+  t.same(traffic?.coalescing, before?.coalescing);
 });
 
 t.test("packets that the kernel dropped at the full TUN are one of the drop reasons", async (t) => {

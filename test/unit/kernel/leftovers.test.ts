@@ -42,7 +42,7 @@ async function found(
   network: string | null = null,
   hasFlannel = false,
 ) {
-  const rtnetlink = { links: () => [...links], routes: () => [...routes], apply: () => [] };
+  const rtnetlink = { filters: () => [], links: () => [...links], routes: () => [...routes], apply: () => [] };
   const networks = network === null ? [] : [network].flatMap((text) => parsePrefix(text) ?? []);
   const leftovers = await kernelLeftovers({ rtnetlink, deviceName: "unit-test", networks, hasFlannel });
   return leftovers.map(({ kind, what }) => `${kind} ${what}`);

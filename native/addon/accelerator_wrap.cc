@@ -1,0 +1,108 @@
+#include "addon/accelerator_wrap.h"
+
+#include <optional>
+#include <stdexcept>
+
+#include "addon/arguments.h"
+#include "addon/errors.h"
+#include "bpf/accelerator.h"
+#include "io/link.h"
+
+namespace hopsack {
+namespace {
+
+class AcceleratorWrap : public Napi::ObjectWrap<AcceleratorWrap> {
+ public:
+  static void Init(Napi::Env env, Napi::Object exports) {
+    exports.Set("Accelerator", DefineClass(env, "Accelerator",
+                                           {
+                                               InstanceMethod<&AcceleratorWrap::Attach>("attach"),
+                                               InstanceMethod<&AcceleratorWrap::OpenDoors>("openDoors"),
+                                               InstanceMethod<&AcceleratorWrap::Publish>("publish"),
+                                               InstanceMethod<&AcceleratorWrap::Counts>("counts"),
+                                               InstanceMethod<&AcceleratorWrap::Close>("close"),
+                                           }));
+  }
+
+  explicit AcceleratorWrap(const Napi::CallbackInfo& info) : Napi::ObjectWrap<AcceleratorWrap>(info) {
+    const auto options = info[0].As<Napi::Object>();
+    try {
+      accelerator_.emplace(AcceleratorOptions{
+          ParseLocal(options),
+          options.Get("underlayIfIndex").As<Napi::Number>().Uint32Value(),
+          options.Get("tunIfIndex").As<Napi::Number>().Uint32Value(),
+      });
+    } catch (const SystemError& error) {
+      throw ToJavaScript(info.Env(), error);
+    }
+  }
+
+ private:
+  void Attach(const Napi::CallbackInfo& info) {
+    try {
+      if (accelerator_.has_value()) accelerator_->Attach();
+    } catch (const SystemError& error) {
+      throw ToJavaScript(info.Env(), error);
+    }
+  }
+
+  Napi::Value OpenDoors(const Napi::CallbackInfo& info) {
+    if (!accelerator_.has_value()) return info.Env().Null();
+    try {
+      const Accelerator::Doors doors = accelerator_->OpenDoors();
+      Napi::Object result = Napi::Object::New(info.Env());
+      result.Set("inFd", Napi::Number::New(info.Env(), doors.in));
+      result.Set("outFd", Napi::Number::New(info.Env(), doors.out));
+      return result;
+    } catch (const SystemError& error) {
+      throw ToJavaScript(info.Env(), error);
+    }
+  }
+
+  void Publish(const Napi::CallbackInfo& info) {
+    if (!accelerator_.has_value()) return;
+    try {
+      accelerator_->Publish({ViewBytes(info[0]), ViewBytes(info[1]), ViewBytes(info[2])});
+    } catch (const std::invalid_argument& error) {
+      throw BadArgument(info.Env(), error.what());
+    } catch (const SystemError& error) {
+      throw ToJavaScript(info.Env(), error);
+    }
+  }
+
+  Napi::Value Counts(const Napi::CallbackInfo& info) {
+    Napi::Object result = Napi::Object::New(info.Env());
+    Accelerator::Counts counts;
+    try {
+      if (accelerator_.has_value()) counts = accelerator_->ReadCounts();
+    } catch (const SystemError& error) {
+      throw ToJavaScript(info.Env(), error);
+    }
+#define X(name) result.Set(#name, Napi::Number::New(info.Env(), static_cast<double>(counts.name)));
+    HOPSACK_ACCELERATOR_COUNTS(X)
+#undef X
+    return result;
+  }
+
+  void Close(const Napi::CallbackInfo&) {
+    accelerator_.reset();
+  }
+
+  std::optional<Accelerator> accelerator_;
+};
+
+/** A question about the link of a name. */
+template <bool (*kQuestion)(const std::string&)>
+Napi::Value AskLink(const Napi::CallbackInfo& info) {
+  return Napi::Boolean::New(info.Env(), kQuestion(info[0].As<Napi::String>()));
+}
+
+}  // namespace
+
+void InitAccelerator(Napi::Env env, Napi::Object exports) {
+  AcceleratorWrap::Init(env, exports);
+  exports.Set("isEthernet", Napi::Function::New(env, AskLink<LinkIsEthernet>));
+  exports.Set("carriesSuperPackets", Napi::Function::New(env, AskLink<LinkCarriesSuperPackets>));
+}
+
+}  // namespace hopsack

@@ -1,0 +1,281 @@
+// The kernel's shortcut for UDP mode, beside the pump: `hopsack_out` on the TUN's way out, `hopsack_in` on the underlay's way in.
+// A packet that does not fit every condition goes on untouched to where it would have gone, the pump, which can do everything.
+// Compiled by scripts/bpf.mjs into programs.inc, which is checked in: no user's host needs a compiler.
+#include <linux/bpf.h>
+
+#include "layout.h"
+
+#define SECTION(name) __attribute__((section(name), used))
+#define INLINE static inline __attribute__((always_inline))
+
+// None of them is for GPL programs only; bpf_fib_lookup and bpf_check_mtu would be.
+// By number, so that no other header is needed (linux/bpf.h, enum bpf_func_id).
+static void* (*map_lookup)(void* map, const void* key) = (void*)BPF_FUNC_map_lookup_elem;
+static long (*load_bytes)(const struct __sk_buff*, __u32, void*, __u32) = (void*)BPF_FUNC_skb_load_bytes;
+static long (*store_bytes)(struct __sk_buff*, __u32, const void*, __u32, __u64) = (void*)BPF_FUNC_skb_store_bytes;
+static long (*adjust_room)(struct __sk_buff*, __s32, __u32, __u64) = (void*)BPF_FUNC_skb_adjust_room;
+static long (*change_head)(struct __sk_buff*, __u32, __u64) = (void*)BPF_FUNC_skb_change_head;
+static long (*set_tunnel_key)(struct __sk_buff*, const void*, __u32, __u64) = (void*)BPF_FUNC_skb_set_tunnel_key;
+static void (*tail_call)(struct __sk_buff*, void* map, __u32 index) = (void*)BPF_FUNC_tail_call;
+static long (*redirect)(__u32, __u64) = (void*)BPF_FUNC_redirect;
+static long (*redirect_neigh)(__u32, struct bpf_redir_neigh*, int, __u64) = (void*)BPF_FUNC_redirect_neigh;
+
+// Stand for the maps until the loader puts their descriptors in.
+struct map_place {
+  int unused;
+};
+SECTION("maps") struct map_place settings, routes_v4, routes_v6, counts, programs;
+
+enum {
+  NEXT = -1,  // TCX_NEXT: what comes behind us, in the end the device
+  AF_INET_ = 2,
+  ETHER = 14,
+  OUTER = 28,  // IPv4 and UDP
+  PROTO_TCP = 6,
+  PROTO_UDP = 17,
+  TTL = 64,
+};
+// Numbers of headers that are not included, or newer than some (Linux 6.3).
+#define TC_ACT_SHOT_ 2
+#define PACKET_HOST_ 0
+#define DECAP_L3_IPV6_ (1ULL << 8)
+#define htons_(x) ((__be16)__builtin_bswap16(x))
+
+struct ipv4 {
+  __u8 version_length, tos;
+  __be16 total;
+  __be16 id, fragment;
+  __u8 ttl, protocol;
+  __be16 checksum;
+  __be32 source, destination;
+};
+
+struct ipv6 {
+  __u8 version_class, class_flow;
+  __be16 flow;
+  __be16 payload;
+  __u8 next, hops;
+  __u8 source[16], destination[16];
+};
+
+struct udp {
+  __be16 source, destination, length, checksum;
+};
+
+struct outer {
+  struct ipv4 ip;
+  struct udp udp;
+};
+
+/** What both directions must know of an inner packet. */
+struct inner {
+  __u32 bytes;    // whole, by its header
+  __u32 l4;       // offset of TCP or UDP from its start
+  __u8 protocol;  // 0: nothing that has segments
+  __u8 ecn;
+};
+
+INLINE __u16 ipv4_checksum(const struct ipv4* header) {
+  const __u16* words = (const __u16*)header;
+  __u32 sum = 0;
+#pragma unroll
+  for (int i = 0; i < 10; i++) sum += words[i];
+  sum = (sum & 0xffff) + (sum >> 16);
+  sum = (sum & 0xffff) + (sum >> 16);
+  return (__u16)~sum;
+}
+
+/** A fragment is carried like any packet; it has no segments. */
+INLINE int parse_v4(const struct ipv4* ip, struct inner* inner) {
+  if (ip->version_length != 0x45) return 0;  // options are the pump's
+  if (ipv4_checksum(ip) != 0) return 0;
+  inner->bytes = htons_(ip->total);
+  inner->l4 = 20;
+  inner->protocol = (ip->fragment & htons_(0x3fff)) == 0 ? ip->protocol : 0;
+  inner->ecn = ip->tos & 3;
+  return 1;
+}
+
+INLINE int parse_v6(const struct ipv6* ip, struct inner* inner) {
+  if (ip->version_class >> 4 != 6) return 0;
+  inner->bytes = 40 + (__u32)htons_(ip->payload);
+  inner->l4 = 40;
+  inner->protocol = ip->next;
+  inner->ecn = (ip->class_flow >> 4) & 3;
+  return 1;
+}
+
+INLINE struct accel_peer* find_v4(__be32 address) {
+  struct accel_route_v4 key = {.prefix_bits = 32};
+  __builtin_memcpy(key.address, &address, 4);
+  return map_lookup(&routes_v4, &key);
+}
+
+INLINE struct accel_peer* find_v6(const __u8* address) {
+  struct accel_route_v6 key = {.prefix_bits = 128};
+  __builtin_memcpy(key.address, address, 16);
+  return map_lookup(&routes_v6, &key);
+}
+
+/** Bytes in front of the payload of each segment, IP header included; 0: no super-packet that we understand. */
+INLINE __u32 segment_header(struct __sk_buff* skb, __u32 start, const struct inner* inner) {
+  if (inner->protocol == PROTO_UDP) return inner->l4 + 8;
+  if (inner->protocol != PROTO_TCP) return 0;
+  __u8 offset = 0;
+  if (load_bytes(skb, start + inner->l4 + 12, &offset, 1) != 0) return 0;
+  return inner->l4 + (offset >> 4) * 4;
+}
+
+/** How many packets the wire sees, and how many bytes of them. */
+INLINE __u32 wire_packets(struct __sk_buff* skb, const struct inner* inner, __u32 header) {
+  if (skb->gso_size == 0 || inner->bytes <= header) return 1;
+  return (inner->bytes - header + skb->gso_size - 1) / skb->gso_size;
+}
+
+/** On the TUN's way out: the packet begins with its IP header. */
+SECTION("tc/out") int hopsack_out(struct __sk_buff* skb) {
+  __u32 zero = 0;
+  struct accel_settings* host = map_lookup(&settings, &zero);
+  struct accel_counts* count = map_lookup(&counts, &zero);
+  if (host == 0 || count == 0) return NEXT;
+
+  struct inner inner = {};
+  struct accel_peer* found = 0;
+  if (skb->protocol == htons_(0x0800)) {
+    struct ipv4 ip;
+    if (load_bytes(skb, 0, &ip, sizeof ip) != 0 || !parse_v4(&ip, &inner)) return NEXT;
+    found = find_v4(ip.destination);
+  } else if (skb->protocol == htons_(0x86dd)) {
+    struct ipv6 ip;
+    if (load_bytes(skb, 0, &ip, sizeof ip) != 0 || !parse_v6(&ip, &inner)) return NEXT;
+    found = find_v6(ip.destination);
+  }
+  if (found == 0) return NEXT;
+  // Copied at once: the whole packet goes by one row of the table, whatever is published meanwhile.
+  const struct accel_peer peer = *found;
+  if (inner.bytes != skb->len || inner.bytes + OUTER > 0xffff) return NEXT;
+  __u32 longest = inner.bytes, header = 0;
+  if (skb->gso_size != 0) {
+    header = segment_header(skb, 0, &inner);
+    if (header == 0) return NEXT;
+    if (header + skb->gso_size < longest) longest = header + skb->gso_size;
+  }
+
+  // Behind a router, where the way may become narrower at any time and only a socket is told; or too long for the way: then
+  // the pump tells the sender by ICMP.
+  if (longest + OUTER > peer.mtu) return NEXT;
+
+  const __u32 packets = wire_packets(skb, &inner, header);
+  const __u32 is_super = skb->gso_size != 0;
+  struct outer outer = {};
+  outer.ip.version_length = 0x45;
+  outer.ip.tos = inner.ecn;
+  outer.ip.total = htons_(inner.bytes + OUTER);
+  outer.ip.fragment = htons_(0x4000);
+  outer.ip.ttl = TTL;
+  outer.ip.protocol = PROTO_UDP;
+  outer.ip.source = host->local_address;
+  outer.ip.destination = peer.address;
+  outer.ip.checksum = ipv4_checksum(&outer.ip);
+  outer.udp.source = host->port;
+  outer.udp.destination = peer.port;
+  outer.udp.length = htons_(inner.bytes + 8);  // the checksum stays 0: nothing here can ask for one per segment
+
+  if (adjust_room(skb, OUTER, BPF_ADJ_ROOM_MAC,
+                  BPF_F_ADJ_ROOM_FIXED_GSO | BPF_F_ADJ_ROOM_ENCAP_L3_IPV4 | BPF_F_ADJ_ROOM_ENCAP_L4_UDP) != 0) {
+    return NEXT;  // refused before anything was changed: it is in a tunnel already, or there is no memory
+  }
+  // From here on the packet is no longer what it was: it must not go on to the device. redirect_neigh drops what has no
+  // Ethernet header, and fills in its addresses.
+  __u8 ether[ETHER] = {};
+  ether[12] = 0x08;
+  // The packet still has its route to the TUN, by which the kernel would send what had to wait for the neighbour: without a
+  // header. A tunnel key, which nobody reads, takes its place.
+  const struct {
+    __u32 id;
+    __u32 remote;
+  } no_route = {};
+  if (set_tunnel_key(skb, &no_route, sizeof no_route, 0) != 0 ||
+      store_bytes(skb, 0, &outer, sizeof outer, 0) != 0 || change_head(skb, ETHER, 0) != 0 ||
+      store_bytes(skb, 0, ether, sizeof ether, 0) != 0) {
+    count->tx_no_memory += packets;
+    return TC_ACT_SHOT_;
+  }
+  count->tx_packets += packets;
+  count->tx_bytes += inner.bytes + (packets - 1) * header;
+  count->tx_super_packets += is_super;
+  struct bpf_redir_neigh gateway = {};
+  gateway.nh_family = AF_INET_;
+  gateway.ipv4_nh = peer.address;
+  return redirect_neigh(host->underlay_if_index, &gateway, sizeof gateway, 0);
+}
+
+/** On the underlay's way in: the packet begins with its Ethernet header. */
+SECTION("tc/in") int hopsack_in(struct __sk_buff* skb) {
+  __u32 zero = 0;
+  if (skb->protocol != htons_(0x0800) || skb->vlan_present) return NEXT;
+  struct outer outer;
+  if (load_bytes(skb, ETHER, &outer, sizeof outer) != 0) return NEXT;
+  if (outer.ip.version_length != 0x45 || outer.ip.protocol != PROTO_UDP) return NEXT;
+  struct accel_settings* host = map_lookup(&settings, &zero);
+  struct accel_counts* count = map_lookup(&counts, &zero);
+  if (host == 0 || count == 0) return NEXT;
+  if (outer.udp.destination != host->port || outer.ip.destination != host->local_address) return NEXT;
+  if (skb->pkt_type != PACKET_HOST_ || (outer.ip.fragment & htons_(0x3fff)) != 0) return NEXT;
+  if (ipv4_checksum(&outer.ip) != 0) return NEXT;
+  // One with a checksum comes from a socket: the network card may have to finish or to verify it, and the kernel merges
+  // such datagrams for the pump's socket, which is faster than one at a time here.
+  if (outer.udp.checksum != 0) return NEXT;
+
+  const __u32 outer_bytes = htons_(outer.ip.total);
+  if (outer_bytes + ETHER != skb->len || htons_(outer.udp.length) + 20u != outer_bytes) return NEXT;
+  const __u32 start = ETHER + OUTER;
+  struct inner inner = {};
+  struct accel_peer* owner = 0;
+  __u64 family = 0;  // what the kernel must be told of a family that is not the outer one; before Linux 6.3 it refuses
+  __u8 version = 0;
+  if (load_bytes(skb, start, &version, 1) != 0) return NEXT;
+  if (version >> 4 == 4) {
+    struct ipv4 ip;
+    if (load_bytes(skb, start, &ip, sizeof ip) != 0 || !parse_v4(&ip, &inner)) return NEXT;
+    owner = find_v4(ip.source);
+  } else if (version >> 4 == 6) {
+    struct ipv6 ip;
+    if (load_bytes(skb, start, &ip, sizeof ip) != 0 || !parse_v6(&ip, &inner)) return NEXT;
+    owner = find_v6(ip.source);
+    family = DECAP_L3_IPV6_;
+  }
+  // The sender must be the host that owns the inner source; who is not is counted by the pump.
+  if (owner == 0 || owner->address != outer.ip.source) return NEXT;
+  if (inner.bytes + OUTER != outer_bytes) return NEXT;  // several datagrams that were merged
+  if ((outer.ip.tos & 3) != 0 && (outer.ip.tos & 3) != inner.ecn) return NEXT;  // congestion marks: RFC 6040
+  __u32 header = 0;
+  if (skb->gso_size != 0) {
+    // No helper takes the mark "in a UDP tunnel" off again. TCP is cut without a look at it; a UDP super-packet would be cut
+    // where its tunnel is no more, and lost.
+    if (inner.protocol != PROTO_TCP) return NEXT;
+    header = segment_header(skb, start, &inner);
+    if (header == 0) return NEXT;
+  }
+  const __u32 packets = wire_packets(skb, &inner, header);
+  const __u32 is_super = skb->gso_size != 0;
+
+  if (adjust_room(skb, -OUTER, BPF_ADJ_ROOM_MAC, BPF_F_ADJ_ROOM_FIXED_GSO | family) != 0) return NEXT;
+  count->rx_packets += packets;
+  count->rx_bytes += inner.bytes + (packets - 1) * header;
+  count->rx_super_packets += is_super;
+  return redirect(host->tun_if_index, BPF_F_INGRESS);
+}
+
+// A filter of tc outlives the process that made it. The kernel empties a map of programs when no process has a descriptor of
+// it any more: then these doors lead on, as if they were not there.
+
+SECTION("tc/door_in") int hopsack_door_in(struct __sk_buff* skb) {
+  tail_call(skb, &programs, ACCEL_IN);
+  return NEXT;
+}
+
+SECTION("tc/door_out") int hopsack_door_out(struct __sk_buff* skb) {
+  tail_call(skb, &programs, ACCEL_OUT);
+  return NEXT;
+}

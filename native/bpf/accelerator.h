@@ -1,0 +1,83 @@
+// The kernel's shortcut beside the pump of UDP mode (accelerator.bpf.c): loads the programs, keeps their tables, reads
+// what they counted. It carries only what it matches exactly; everything else goes to the pump, with it or without it.
+#pragma once
+
+#include <netinet/in.h>
+
+#include <cstdint>
+#include <map>
+#include <string>
+
+#include "io/bpf.h"
+#include "tables/fib.h"
+
+namespace hopsack {
+
+struct AcceleratorOptions {
+  /** Address and port of the pump's socket. */
+  sockaddr_in local;
+  unsigned underlay_if_index;
+  unsigned tun_if_index;
+};
+
+class Accelerator {
+ public:
+  /** X(name): what the programs count; the order is that of `accel_counts`. */
+#define HOPSACK_ACCELERATOR_COUNTS(X) \
+  X(tx_packets)                       \
+  X(tx_bytes)                         \
+  X(tx_super_packets)                 \
+  X(tx_no_memory)                     \
+  X(rx_packets)                       \
+  X(rx_bytes)                         \
+  X(rx_super_packets)
+  struct Counts {
+#define X(name) uint64_t name = 0;
+    HOPSACK_ACCELERATOR_COUNTS(X)
+#undef X
+  };
+
+  /** Loaded, with no route. @throws SystemError named after the step that failed */
+  explicit Accelerator(const AcceleratorOptions& options);
+
+  /**
+   * Puts the programs on their links, beside those that others have there; they go with this object, also when the
+   * process is killed.
+   * @throws SystemError BPF_LINK_CREATE, with EINVAL before Linux 6.6
+   */
+  void Attach();
+
+  struct Doors {
+    int in;
+    int out;
+  };
+  /**
+   * For kernels where Attach() fails: programs for the underlay's ingress and the TUN's egress that whoever attaches
+   * them may leave there. They lead to the real ones as long as this object lives. @throws SystemError
+   */
+  Doors OpenDoors();
+
+  /**
+   * Makes the tables hold these routes, and measures the path to each host on our link. A packet goes where it went
+   * before or where it is to go now, never anywhere else. After a failure that does not hold: the accelerator must be
+   * destroyed.
+   * @throws SystemError; std::invalid_argument for a route with header bytes, which are not known here
+   */
+  void Publish(const FibRecords& records);
+
+  Counts ReadCounts() const;
+
+ private:
+  /** Key bytes → value bytes of a table, as the kernel has it. Keys begin with the prefix length: short ones first. */
+  using Rows = std::map<std::string, std::string>;
+  static void Replace(const UniqueFd& map, Rows& current, Rows wanted);
+
+  AcceleratorOptions options_;
+  UniqueFd settings_, routes_v4_, routes_v6_, counts_;
+  UniqueFd in_program_, out_program_;
+  UniqueFd in_link_, out_link_;
+  UniqueFd programs_, in_door_, out_door_;
+  Rows rows_v4_, rows_v6_;
+};
+
+}  // namespace hopsack

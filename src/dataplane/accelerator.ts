@@ -1,0 +1,184 @@
+// The kernel's shortcut beside a pump: eBPF programs that carry what needs no thought (native/bpf/accelerator.bpf.c). Where they
+// cannot be used the pump carries everything, and `report` says why. Nothing here ever fails the daemon.
+import type { AcceleratorCounts, NativeAccelerator, NativeAddon } from "../addon.js";
+import type { TunnelSocket, Underlay } from "../backend/backend.js";
+import { errnoOf, HopsackError, messageOf } from "../errors.js";
+
+/** `auto`: eBPF where it is known to be the faster one, else the pump. */
+export type Engine = "auto" | "pump" | "ebpf";
+
+/** Who carries the packets that need no thought, and one clause why. */
+export interface EngineReport {
+  readonly name: "pump" | "ebpf";
+  readonly reason: string;
+}
+
+interface Carried {
+  readonly packets: number;
+  readonly bytes: number;
+  readonly superPackets: number;
+}
+
+export interface CarriedByKernel {
+  readonly sent: Carried;
+  readonly received: Carried;
+  /** Packets lost for lack of memory. */
+  readonly lost: number;
+}
+
+/** An eBPF program for one direction of a link. */
+interface LinkProgram {
+  readonly linkIndex: number;
+  readonly linkName: string;
+  readonly direction: "ingress" | "egress";
+  readonly programFd: number;
+}
+
+/**
+ * Puts programs on their links by filters of tc; the returned function takes them away again.
+ * @throws HopsackError when the kernel refuses; none of them stays then
+ */
+export type AttachFilters = (programs: readonly LinkProgram[]) => () => void;
+
+export interface AcceleratedPump {
+  readonly attachFilters: AttachFilters;
+  readonly socket: TunnelSocket;
+  readonly underlay: Underlay;
+  readonly engine: Engine;
+  readonly naive: boolean;
+}
+
+const NOTHING: AcceleratorCounts = {
+  tx_packets: 0,
+  tx_bytes: 0,
+  tx_super_packets: 0,
+  tx_no_memory: 0,
+  rx_packets: 0,
+  rx_bytes: 0,
+  rx_super_packets: 0,
+};
+
+export class Accelerator {
+  #native: NativeAccelerator | null;
+  #report: EngineReport;
+  /** Kept when the programs are gone: what is counted never shrinks. */
+  #last: AcceleratorCounts = NOTHING;
+  readonly #detach: () => void;
+  #published: Parameters<NativeAccelerator["publish"]> | null = null;
+
+  private constructor(native: NativeAccelerator | null, report: EngineReport, detach: () => void = () => {}) {
+    this.#native = native;
+    this.#report = report;
+    this.#detach = detach;
+  }
+
+  static open(
+    addon: NativeAddon,
+    tun: { readonly name: string; readonly ifIndex: number },
+    pump: AcceleratedPump,
+  ): Accelerator {
+    const { underlay, socket } = pump;
+    const objection = objectionTo(addon, pump);
+    if (objection !== null) return new Accelerator(null, { name: "pump", reason: objection });
+    let native: NativeAccelerator | null = null;
+    try {
+      native = new addon.Accelerator({
+        bindAddress: underlay.address,
+        bindPort: socket.port,
+        underlayIfIndex: underlay.linkIndex,
+        tunIfIndex: tun.ifIndex,
+      });
+      const { how, detach } = attach(native, tun, pump);
+      const why =
+        pump.engine === "ebpf" ? "asked for by --engine ebpf" : `${underlay.linkName} carries super-packets whole`;
+      return new Accelerator(native, { name: "ebpf", reason: `${why}; ${how}` }, detach);
+    } catch (error) {
+      native?.close();
+      return new Accelerator(null, { name: "pump", reason: refusal(error) });
+    }
+  }
+
+  get report(): EngineReport {
+    return this.#report;
+  }
+
+  /** Tables that cannot be filled are given up: half of them would send packets to the wrong host. */
+  publish(...table: Parameters<NativeAccelerator["publish"]>): void {
+    this.#published = table;
+    try {
+      this.#native?.publish(...table);
+    } catch (error) {
+      this.close();
+      this.#report = { name: "pump", reason: `the kernel's tables do not take the routes (${messageOf(error)})` };
+    }
+  }
+
+  /** The host's routes have changed, and with them perhaps how long a packet to a host may be. */
+  measurePaths(): void {
+    if (this.#published !== null) this.publish(...this.#published);
+  }
+
+  carried(): CarriedByKernel {
+    if (this.#native !== null) this.#last = this.#native.counts();
+    const { tx_packets, tx_bytes, tx_super_packets, rx_packets, rx_bytes, rx_super_packets } = this.#last;
+    return {
+      sent: { packets: tx_packets, bytes: tx_bytes, superPackets: tx_super_packets },
+      received: { packets: rx_packets, bytes: rx_bytes, superPackets: rx_super_packets },
+      lost: this.#last.tx_no_memory,
+    };
+  }
+
+  /** Takes the programs away; the pump carries everything from here on. May be called twice. */
+  close(): void {
+    if (this.#native === null) return;
+    this.#last = this.#native.counts();
+    this.#native.close(); // what is still attached by filters leads nowhere from here on
+    this.#native = null;
+    this.#detach();
+  }
+}
+
+/** By what the kernel has for it: links of its own (tcx), which go with the process, or filters of tc. */
+function attach(
+  native: NativeAccelerator,
+  tun: { readonly name: string; readonly ifIndex: number },
+  { underlay, attachFilters }: AcceleratedPump,
+): { readonly how: string; readonly detach: () => void } {
+  try {
+    native.attach();
+    return { how: "by tcx", detach: () => {} };
+  } catch (error) {
+    if (errnoOf(error) !== "EINVAL") throw error;
+  }
+  const { inFd, outFd } = native.openDoors();
+  const way = { linkIndex: underlay.linkIndex, linkName: underlay.linkName };
+  const detach = attachFilters([
+    { ...way, direction: "ingress", programFd: inFd },
+    { linkIndex: tun.ifIndex, linkName: tun.name, direction: "egress", programFd: outFd },
+  ]);
+  return { how: "by tc filters", detach };
+}
+
+/** Why the pump is to carry everything; null: nothing speaks against the programs. */
+function objectionTo(addon: NativeAddon, { engine, naive, socket, underlay }: AcceleratedPump): string | null {
+  if (engine === "pump") return "asked for by --engine pump";
+  if (naive) return "--naive is a way of the pump";
+  if (socket.headerBytes > 0) return "the eBPF engine carries UDP mode only";
+  if (!addon.isEthernet(underlay.linkName)) return `${underlay.linkName} is no Ethernet link`;
+  if (engine === "ebpf") return null;
+  return addon.carriesSuperPackets(underlay.linkName)
+    ? null
+    : `${underlay.linkName} does not carry super-packets whole, and the pump merges what arrives in pieces`;
+}
+
+function refusal(error: unknown): string {
+  const step = error instanceof Error && "syscall" in error ? String(error.syscall) : "";
+  if (error instanceof HopsackError) return error.message;
+  const errno = errnoOf(error) ?? "";
+  if (step === "BPF_PROG_LOAD" && errno === "EACCES")
+    return "the kernel's verifier refuses the eBPF programs of a process without CAP_PERFMON; give hopsackd that too, or run it as root";
+  if (["EPERM", "EACCES"].includes(errno))
+    return "eBPF is not permitted here; give hopsackd CAP_BPF and CAP_PERFMON, or run it as root";
+  if (step === "BPF_LINK_CREATE") return `the eBPF programs cannot be attached: ${messageOf(error)}`;
+  return `the kernel does not take the eBPF programs: ${messageOf(error)}`;
+}
