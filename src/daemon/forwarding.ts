@@ -4,8 +4,6 @@ import { isDeepStrictEqual } from "node:util";
 import type { HandedOver } from "../addon.js";
 import type { Backend, BackendInput, Underlay } from "../backend/backend.js";
 import { usesIpv6Underlay } from "../backend/vxlan.js";
-import type { PumpOptions } from "../dataplane/pump.js";
-import { HopsackError } from "../errors.js";
 import type { CommandRunner } from "../kernel/commands.js";
 import type { Lease, LeaseAttrs } from "../lease/lease.js";
 import { type NetworkConfig, networksOf } from "../lease/network-config.js";
@@ -16,15 +14,13 @@ import { EngineNote } from "./engine-note.js";
 import { failure, type Logger } from "./log.js";
 import type { DaemonOptions } from "./options.js";
 import { PeerChooser } from "./peers.js";
+import { openPump } from "./pump-opening.js";
 import type { Service } from "./service.js";
 import { type DaemonState, NO_PUMP } from "./state.js";
 import type { Kernel, PlanKeeper, RunningPump, World } from "./world.js";
 
 /** A store that another network was poured into has thousands. */
 const NAMED_CONFLICTS_LIMIT = 10;
-/** A service manager closes its copies of an old device and socket when it comes to it. */
-const COPIES_CLOSED_LIMIT_MS = 1000;
-const COPIES_LOOK_MS = 10;
 
 export interface ForwardingParts {
   readonly options: DaemonOptions;
@@ -170,7 +166,7 @@ export class Forwarding {
       answer: (datagram: Uint8Array) =>
         this.#own === null ? null : (socket.questions?.answer(this.#own, datagram) ?? null),
     };
-    const pump = this.#goOn(pumpOptions, handedOver) ?? (await this.#openAnew(pumpOptions));
+    const pump = await openPump(this.#parts, pumpOptions, handedOver);
     this.#pump = pump;
     service.keep(pump.descriptors());
     state.readDescriptors = () => pump.descriptors();
@@ -180,36 +176,6 @@ export class Forwarding {
     state.readTunRingFull = () => kernel.transmitDrops(pump.tunIfIndex);
     log.info({ device: pump.tunName, port: socket.port, engine: pump.engine.name }, "device_open");
     this.#engineNote.note(log, options.engine, pump.engine);
-  }
-
-  /** null: there is nothing to go on with. */
-  #goOn(options: Omit<PumpOptions, "handedOver">, handedOver: HandedOver | null): RunningPump | null {
-    const { world, log, service } = this.#parts;
-    if (handedOver === null) return null;
-    try {
-      const pump = world.openPump({ ...options, handedOver });
-      log.info({ device: pump.tunName }, "handover_used");
-      return pump;
-    } catch (error) {
-      if (!(error instanceof HopsackError) || error.code !== "HANDOVER_FAILED") throw error;
-      log.warn(failure(error), "handover_unused");
-      service.forget();
-      return null;
-    }
-  }
-
-  async #openAnew(options: Omit<PumpOptions, "handedOver">): Promise<RunningPump> {
-    const { world, service } = this.#parts;
-    const deadline = world.clock.monotonic() + (service.isManaged ? COPIES_CLOSED_LIMIT_MS : 0);
-    for (;;) {
-      try {
-        return world.openPump({ ...options, handedOver: null });
-      } catch (error) {
-        const isTaken = error instanceof HopsackError && ["DEVICE_BUSY", "PORT_TAKEN"].includes(error.code);
-        if (!isTaken || world.clock.monotonic() >= deadline) throw error;
-        await world.clock.sleep(COPIES_LOOK_MS, new AbortController().signal);
-      }
-    }
   }
 
   /**
