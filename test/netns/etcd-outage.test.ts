@@ -59,7 +59,8 @@ withDaemons(t, import.meta.url, async () => {
     const target = overlayAddress(place, b);
     await answers(a, target);
     const kept = `${place.folder}/a/known-leases.json`;
-    await until("it is kept on disk", () => existsSync(kept) && readFileSync(kept, "utf8").includes(b.address));
+    const isKept = () => existsSync(kept) && readFileSync(kept, "utf8").includes(b.address);
+    await until("it is kept on disk", isKept, 15_000); // it is written every five seconds at most
     const before = cluster.contents(`${PREFIX}/subnets/`);
     await cluster.killAll();
     const times: number[] = [];
