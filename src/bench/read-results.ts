@@ -88,19 +88,21 @@ export async function readResults(path: string): Promise<BenchResults> {
   return parseResults(content, path);
 }
 
+export interface Run {
+  readonly path: string;
+  readonly results: BenchResults;
+}
+
 /**
- * The results in `folder` that were begun last; files there that are no results are passed over.
+ * The runs whose results are in `folder`, the newest first; files there that are no results are passed over.
  * @throws BAD_RESULTS when there are none
  */
-export async function newestResults(
-  folder: string,
-): Promise<{ readonly path: string; readonly results: BenchResults }> {
+export async function readRuns(folder: string): Promise<readonly Run[]> {
   const names = await readdir(folder).catch(() => []);
   const paths = names.filter((name) => name.endsWith(".json")).map((name) => join(folder, name));
   const read = await Promise.allSettled(paths.map(async (path) => ({ path, results: await readResults(path) })));
   const usable = read.filter((one) => one.status === "fulfilled").map((one) => one.value);
-  const [newest] = usable.sort((a, b) => b.results.startedAt.localeCompare(a.results.startedAt));
-  if (newest !== undefined) return newest;
+  if (usable.length > 0) return usable.sort((a, b) => b.results.startedAt.localeCompare(a.results.startedAt));
   throw new HopsackError("BAD_RESULTS", `${folder} holds no results; run hopsack bench first, or name a results file`);
 }
 

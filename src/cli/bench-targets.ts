@@ -1,9 +1,8 @@
-// `hopsack bench targets [FILE]`: which of the project's targets a run reached. Measures nothing.
+// `hopsack bench targets [FILE]`: which of the project's targets were reached. Measures nothing.
 import type { Command } from "commander";
 import { checkTargets, type TargetCheck } from "../bench/check-targets.js";
-import { newestResults, readResults } from "../bench/read-results.js";
-import type { BenchResults } from "../bench/results.js";
-import { LEAST_ROUNDS } from "../bench/targets.js";
+import { type Run, readResults, readRuns } from "../bench/read-results.js";
+import { LEAST_ROUNDS, TARGETS, type Target } from "../bench/targets.js";
 import { type Paint, paintFor, tableLines } from "./output.js";
 
 const RESULTS_FOLDER = "bench/results";
@@ -12,19 +11,22 @@ export function addBenchTargetsCommand(bench: Command): void {
   bench
     .command("targets")
     .description("show which of the project's targets a run reached")
-    .argument("[file]", `results of a run (default: the newest in ${RESULTS_FOLDER})`)
+    .argument("[file]", `results of a run (default: for each target the newest in ${RESULTS_FOLDER} that measured it)`)
     .action(async (file: string | undefined) => {
-      const { path, results } =
-        file === undefined ? await newestResults(RESULTS_FOLDER) : { path: file, results: await readResults(file) };
-      process.stdout.write(targetsScreen(results, path, paintFor(process.stdout, process.env)));
+      const runs =
+        file === undefined ? await readRuns(RESULTS_FOLDER) : [{ path: file, results: await readResults(file) }];
+      process.stdout.write(targetsScreen(runs, paintFor(process.stdout, process.env)));
     });
 }
 
-/** The table of all targets, with what it was read from above and the count of each verdict below. */
-export function targetsScreen(results: BenchResults, path: string, paint: Paint): string {
-  const checks = checkTargets(results);
-  const { machine, settings, startedAt } = results;
-  const heading = `${path}: ${startedAt.slice(0, 10)}, commit ${machine.commit}${machine.hasLocalChanges ? " with local changes" : ""}, Linux ${machine.kernel}, ${settings.rounds} rounds`;
+/**
+ * The table of all targets, with what it was read from above and the count of each verdict below.
+ * @param runs the first one that measured a target decides on it
+ */
+export function targetsScreen(runs: readonly Run[], paint: Paint): string {
+  const judged = TARGETS.map((target) => ({ target, run: runs.find((run) => hasMeasured(run, target)) ?? runs[0] }));
+  const checks = judged.flatMap(({ target, run }) => (run === undefined ? [] : checkTargets(run.results, [target])));
+  const headings = runs.filter((run) => judged.some((one) => one.run === run)).map(headingOf);
   const columns = ["target", "profile", "mode", "wanted", "measured", "middle half", "rounds", "verdict"].map(
     (title, index) => ({ title, isRightAligned: index >= 3 && index <= 6 }),
   );
@@ -34,7 +36,16 @@ export function targetsScreen(results: BenchResults, path: string, paint: Paint)
     .join(", ");
   const painted = rows.map((row, index) => paintVerdict(row, checks[index]?.verdict, paint));
   const note = `ratios to kernel VXLAN unless the target names another; medians of the ratios within rounds, of ${LEAST_ROUNDS} rounds or more`;
-  return [heading, "", paint.bold(titles), ...painted, "", verdicts, paint.dim(note), ""].join("\n");
+  return [...headings, "", paint.bold(titles), ...painted, "", verdicts, paint.dim(note), ""].join("\n");
+}
+
+function hasMeasured({ results }: Run, { profile, scenario }: Target): boolean {
+  return results.samples.some((sample) => sample.profile === profile && sample.scenario === scenario);
+}
+
+function headingOf({ path, results: { machine, settings, startedAt } }: Run): string {
+  const changes = machine.hasLocalChanges ? " with local changes" : "";
+  return `${path}: ${startedAt.slice(0, 10)}, commit ${machine.commit}${changes}, Linux ${machine.kernel}, ${settings.rounds} rounds`;
 }
 
 function cellsOf({ target, mode, limit, ratio, verdict }: TargetCheck): string[] {

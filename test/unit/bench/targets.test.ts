@@ -5,7 +5,7 @@ import { join } from "node:path";
 import t from "tap";
 import { checkTargets } from "../../../src/bench/check-targets.js";
 import { PROFILES } from "../../../src/bench/profiles.js";
-import { newestResults } from "../../../src/bench/read-results.js";
+import { readRuns } from "../../../src/bench/read-results.js";
 import { COST, peaksOf, ratiosToBaseline, roundsOf } from "../../../src/bench/series.js";
 import { TARGETS } from "../../../src/bench/targets.js";
 import { targetsScreen } from "../../../src/cli/bench-targets.js";
@@ -95,7 +95,10 @@ t.test("kernel VXLAN is its own measure", async (t) => {
 });
 
 t.test("the table has a verdict in each row and the counts below", async (t) => {
-  const screen = targetsScreen(syntheticResults({ rounds: 7, profiles: ["offload"] }), "r.json", plain);
+  const screen = targetsScreen(
+    [{ path: "r.json", results: syntheticResults({ rounds: 7, profiles: ["offload"] }) }],
+    plain,
+  );
   t.match(screen, /^r\.json: 2026-11-21, commit 4572ba079797, Linux 6\.18\.44, 7 rounds\n/);
   t.match(screen, /\none TCP stream +offload +udp +≥ 0\.70 +0\.7\d +0\.7\d–0\.7\d +7 {2}pass\n/);
   t.match(screen, /\none TCP stream +plain-nic +udp +≥ 1\.10 +- +- +0 {2}not measured\n/);
@@ -106,14 +109,33 @@ t.test("the table has a verdict in each row and the counts below", async (t) => 
   );
 });
 
+t.test("each target is judged by the first run that measured it, and only such runs are named", async (t) => {
+  const run = (path: string, profiles: readonly string[], faster: Record<string, number> = {}) => ({
+    path,
+    results: syntheticResults({ ...ONE_STREAM, profiles: [...profiles], faster }),
+  });
+  const runs = [
+    run("new.json", ["plain-nic"]),
+    run("old.json", ["offload"]),
+    run("older.json", ["offload"], { udp: 0.5 }),
+  ];
+  const screen = targetsScreen(runs, plain);
+  t.match(screen, /\none TCP stream +offload +udp +≥ 0\.70 +0\.7/);
+  t.match(screen, /\none TCP stream +plain-nic +udp +≥ 1\.10 +\d/);
+  t.match(screen, /^new\.json: .*\nold\.json: .*\n\n/);
+});
+
 t.test("the newest results are found by when they began; what is no results file is passed over", async (t) => {
   const folder = mkdtempSync(join(tmpdir(), "hopsack-newest-"));
   t.teardown(() => rmSync(folder, { recursive: true }));
-  await t.rejects(newestResults(folder), { code: "BAD_RESULTS", message: /holds no results; run hopsack bench first/ });
-  await t.rejects(newestResults(join(folder, "missing")), { code: "BAD_RESULTS" });
+  await t.rejects(readRuns(folder), { code: "BAD_RESULTS", message: /holds no results; run hopsack bench first/ });
+  await t.rejects(readRuns(join(folder, "missing")), { code: "BAD_RESULTS" });
   const results = syntheticResults(ONE_STREAM);
   writeFileSync(join(folder, "z.json"), JSON.stringify({ ...results, startedAt: "2026-11-20T00:00:00.000Z" }));
   writeFileSync(join(folder, "a.json"), JSON.stringify({ ...results, startedAt: "2026-11-22T00:00:00.000Z" }));
   writeFileSync(join(folder, "old.json"), '{"date": "2026-12-01"}');
-  t.equal((await newestResults(folder)).path, join(folder, "a.json"));
+  t.same(
+    (await readRuns(folder)).map(({ path }) => path),
+    [join(folder, "a.json"), join(folder, "z.json")],
+  );
 });
