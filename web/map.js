@@ -5,7 +5,7 @@
 /** @typedef {{ x: number, y: number }} Point */
 
 const SVG = "http://www.w3.org/2000/svg";
-/** Room for a name above a subnet; on a telephone they come closer. */
+/** Room for a name above a subnet; on a telephone neighbours come closer to each other, but not to the edge. */
 const LABEL_WIDTH = { wide: 108, narrow: 84 };
 const NARROW = 480;
 const LABELLED_RADIUS = 9;
@@ -47,7 +47,7 @@ function thickness(bytesPerSecond, thickest) {
 function layOut(count, width, height) {
   const centre = { x: width / 2, y: height / 2 };
   const label = width < NARROW ? LABEL_WIDTH.narrow : LABEL_WIDTH.wide;
-  const named = { x: width / 2 - label / 2, y: height / 2 - 46 };
+  const named = { x: width / 2 - LABEL_WIDTH.wide / 2, y: height / 2 - 46 };
   if (count <= Math.max(2, perimeter(named) / label)) {
     return { points: ring(count, centre, named), dot: LABELLED_RADIUS, isNamed: true };
   }

@@ -161,7 +161,7 @@ function attach(
 
 /** Why the pump is to carry everything; null: nothing speaks against the programs. */
 function objectionTo(addon: NativeAddon, { engine, naive, socket, underlay }: AcceleratedPump): string | null {
-  if (engine === "pump") return "asked for by --engine pump";
+  if (engine === "pump") return "--engine pump, the default";
   if (naive) return "--naive is a way of the pump";
   if (socket.headerBytes > 0) return "the eBPF engine carries UDP mode only";
   if (!addon.isEthernet(underlay.linkName)) return `${underlay.linkName} is no Ethernet link`;

@@ -174,7 +174,7 @@ export class Trial {
         return {
           tunName: "flannel0",
           tunIfIndex,
-          engine: { name: "pump", reason: "asked for by --engine pump" },
+          engine: { name: "pump", reason: "--engine pump, the default" },
           descriptors: () => ({ tunFd: 100, socketFd: 101 }),
           publish: (routes) => this.#step("publish", `publish ${routes.map((route) => route.prefix).join(" ")}`),
           measurePaths: () => {},
