@@ -76,6 +76,14 @@ t.test("a pod that cannot be attached is named with the plugin's words", { skip 
   t.same(leftOvers(name), []);
 });
 
+t.test("what the hosts send each other meets no firewall on the way", { skip }, async (t) => {
+  const name = freshName(t);
+  await up(specOf(name, { hosts: 3 }));
+  const settings = "/proc/sys/net/bridge/bridge-nf-call-*tables"; // none where br_netfilter is not loaded
+  const shown = execFileSync("ip", ["netns", "exec", `hopsack-${name}-net`, "sh", "-c", `cat ${settings} || :`]);
+  t.notMatch(shown.toString(), /1/);
+});
+
 t.test("the root namespace gets no link", { skip }, async (t) => {
   const name = freshName(t);
   const before = rootLinks();
