@@ -4,6 +4,7 @@
 import { constants } from "node:os";
 import { runDaemon } from "../daemon/daemon.js";
 import { host } from "../daemon/host.js";
+import { asJournalErrors, leadsToJournal } from "../daemon/journal.js";
 import { createLogger } from "../daemon/log.js";
 import { type DaemonOptions, parseInvocation } from "../daemon/options.js";
 import { titleWithoutPassword } from "../daemon/store-options.js";
@@ -23,7 +24,8 @@ try {
   else await run(invocation.options);
   process.exit(0);
 } catch (error) {
-  process.stderr.write(`${errorText("hopsackd", error)}\n`);
+  const text = errorText("hopsackd", error);
+  process.stderr.write(`${leadsToJournal(process.stderr.fd, process.env) ? asJournalErrors(text) : text}\n`);
   process.exit(exitStatus(error));
 }
 
@@ -35,6 +37,6 @@ async function run(options: DaemonOptions): Promise<void> {
       stopping.abort(name);
     });
   }
-  const log = createLogger(options.logLevel, process.stdout.isTTY === true);
+  const log = createLogger(options.logLevel, host.sendNotification);
   await runDaemon(options, host, log, stopping.signal);
 }
