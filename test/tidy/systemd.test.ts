@@ -6,7 +6,9 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import t from "tap";
 
-const UNIT = join(dirname(fileURLToPath(import.meta.url)), "../../systemd/hopsackd.service");
+const FOLDER = join(dirname(fileURLToPath(import.meta.url)), "../../systemd");
+const UNIT = join(FOLDER, "hopsackd.service");
+const README = join(FOLDER, "README.md");
 /** systemd-analyze's exposure: 0 is best, 10 worst. */
 const EXPOSURE_LIMIT = 2.5;
 
@@ -33,6 +35,11 @@ t.test("the unit is shut in as far as the daemon's work allows", { skip }, async
   const [sentence = "", exposure] = /Overall exposure level.*: ([0-9.]+).*/.exec(output) ?? [];
   t.comment(sentence);
   t.ok(Number(exposure) <= EXPOSURE_LIMIT, output);
+  const marked = new Set([...output.matchAll(/^✗ ([A-Za-z]+)=/gm)].map(([, setting = ""]) => setting));
+  const explained = [...readFileSync(README, "utf8").matchAll(/^\| `([A-Za-z]+)` +\|/gm)].map(
+    ([, setting = ""]) => setting,
+  );
+  t.strictSame([...marked].sort(), explained.sort(), "the README explains each setting that is marked, and no other");
 });
 
 t.test("systemd is told in the unit what the daemon relies on", async (t) => {
