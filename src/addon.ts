@@ -122,6 +122,8 @@ export interface NativeNetlinkSocket {
    * and returns every message received until each request is answered: acknowledged, refused or, for a dump, done.
    */
   request(messages: readonly Uint8Array[]): Uint8Array[];
+  /** The number of its network namespace, never given to another one; 0 before Linux 5.14. */
+  netnsCookie(): bigint;
   close(): void;
 }
 
@@ -166,6 +168,9 @@ export interface NativeAddon {
   readonly NotifySocket: new (path: string) => NativeNotifySocket;
   /** Sends text and copies of descriptors to a path or `@name`; waits a second at most, then throws EAGAIN. */
   readonly sendNotification: (address: string, text: string, fds: readonly number[]) => void;
+  /** Makes a tap device and returns its descriptor, with which it goes unless keepTap() was called with that. */
+  readonly makeTap: (name: string) => number;
+  readonly keepTap: (fd: number) => void;
   /** flock(2), exclusive, without waiting: false when another process holds it. Released when the fd is closed. */
   readonly tryLockFile: (fd: number) => boolean;
   /** Names of the counter words, in the order of NativePumpOptions.counters. */

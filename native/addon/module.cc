@@ -5,6 +5,7 @@
 #include "addon/netlink_wrap.h"
 #include "addon/notify_wrap.h"
 #include "addon/pump_wrap.h"
+#include "addon/tap_wrap.h"
 #include "pump/counters.h"
 
 namespace hopsack {
@@ -32,6 +33,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   InitAccelerator(env, exports);
   InitNetlink(env, exports);
   InitNotify(env, exports);
+  InitTap(env, exports);
   exports.Set("counterNames", CounterNames(env));
   exports.Set("dropReasons", DropReasons(env));
   return exports;

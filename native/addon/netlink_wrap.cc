@@ -43,6 +43,7 @@ class SocketWrap : public Napi::ObjectWrap<SocketWrap> {
     exports.Set("NetlinkSocket", DefineClass(env, "NetlinkSocket",
                                              {
                                                  InstanceMethod<&SocketWrap::Request>("request"),
+                                                 InstanceMethod<&SocketWrap::NetnsCookie>("netnsCookie"),
                                                  InstanceMethod<&SocketWrap::Close>("close"),
                                              }));
   }
@@ -65,6 +66,11 @@ class SocketWrap : public Napi::ObjectWrap<SocketWrap> {
       requests.emplace_back(bytes.Data(), bytes.ByteLength());
     }
     return WithErrors(info.Env(), [&] { return ToArray(info.Env(), socket_->Request(requests)); });
+  }
+
+  Napi::Value NetnsCookie(const Napi::CallbackInfo& info) {
+    if (socket_ == nullptr) throw Napi::Error::New(info.Env(), "this NetlinkSocket is closed");
+    return Napi::BigInt::New(info.Env(), socket_->NetnsCookie());
   }
 
   void Close(const Napi::CallbackInfo&) { socket_.reset(); }

@@ -162,6 +162,12 @@ std::vector<NetlinkMessage> NetlinkSocket::Request(std::span<const std::span<con
   return answers;
 }
 
+uint64_t NetlinkSocket::NetnsCookie() const {
+  uint64_t cookie = 0;
+  socklen_t bytes = sizeof cookie;
+  return getsockopt(fd_.get(), SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &bytes) == 0 ? cookie : 0;
+}
+
 void NetlinkSocket::SendBatch(std::span<const std::span<const uint8_t>> batch) const {
   std::vector<iovec> parts;
   for (const auto request : batch) parts.push_back({const_cast<uint8_t*>(request.data()), request.size()});

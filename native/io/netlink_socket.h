@@ -33,6 +33,9 @@ class NetlinkSocket {
    */
   std::vector<NetlinkMessage> Request(std::span<const std::span<const uint8_t>> requests);
 
+  /** The number of the network namespace, never given to another one; 0 before Linux 5.14. */
+  uint64_t NetnsCookie() const;
+
  private:
   void SendBatch(std::span<const std::span<const uint8_t>> batch) const;
   void ReceiveAnswers(std::vector<uint32_t> pending, std::vector<NetlinkMessage>& answers);

@@ -1,6 +1,7 @@
 // The command `hopsack` with all its commands, one file each: what main.ts runs, and what the manual is generated from.
 import { Command } from "commander";
 import { packageVersion } from "../daemon/version.js";
+import { addAttachCommands } from "./attach.js";
 import { addBenchCommand } from "./bench.js";
 import { addCleanupCommand } from "./cleanup.js";
 import { addDockerCommands } from "./docker.js";
@@ -27,6 +28,7 @@ export function hopsackCommand(): Command {
   addDoctorCommand(program);
   addLeasesCommand(program);
   addCleanupCommand(program);
+  addAttachCommands(program);
   addDockerCommands(program);
   addServiceCommand(program);
   addLabCommand(program);

@@ -2,7 +2,6 @@
 // ago, so that nobody meets the successor of a pod it knew. Pure; address-book.ts keeps it on disk.
 import { HopsackError } from "../errors.js";
 import { contains, formatAddress, formatPrefix, type Prefix, parseAddress, prefixSize } from "../net/prefix.js";
-import { CniCode, CniError } from "./cni-error.js";
 import type { HostLease } from "./host-lease.js";
 import type { Attachment } from "./request.js";
 
@@ -43,12 +42,11 @@ export function attachmentKey({ containerId, ifName }: Attachment): string {
 
 /**
  * @param wanted an IPv4 address that the pod must have; null: any
- * @throws CniError alreadyThere, tryAgainLater while addresses cool down, badConfig for a wanted one that is not to be had;
- * NETWORK_FULL
+ * @throws ALREADY_ATTACHED, ADDRESS_REFUSED for a wanted one that is not to be had, NETWORK_FULL (retryable while addresses cool down)
  */
 export function reserve(pool: AddressPool, key: string, wanted: string | null, rules: PoolRules): Reservation {
   if (pool.held[key] !== undefined) {
-    throw new CniError(CniCode.alreadyThere, `${key} is attached already; DEL it before it is added again`);
+    throw new HopsackError("ALREADY_ATTACHED", `${key} is attached already; DEL it before it is added again`);
   }
   const v4 = wanted === null ? nextAddress(pool, rules) : checkWanted(pool, wanted, rules.lease.subnet);
   const addresses = { v4, v6: twin(v4, rules.lease) };
@@ -89,7 +87,8 @@ function nextAddress(pool: AddressPool, rules: PoolRules): string {
   if (!isCooling(oldest, rules)) return oldest[0];
   const seconds = oldest[1] + rules.coolDownSeconds - rules.nowSeconds;
   const problem = `the free addresses of the lease ${formatPrefix(subnet)} were released a moment ago`;
-  throw new CniError(CniCode.tryAgainLater, `${problem}; the first can be used in ${seconds} s (coolDownSeconds)`);
+  const cure = `the first can be used in ${seconds} s (coolDownSeconds)`;
+  throw new HopsackError("NETWORK_FULL", `${problem}; ${cure}`, { retryable: true });
 }
 
 /** A clock that was set back must not keep an address away for longer than the cool-down. */
@@ -98,9 +97,9 @@ function isCooling([, atSeconds]: readonly [string, number], { nowSeconds, coolD
 }
 
 function checkWanted(pool: AddressPool, wanted: string, subnet: Prefix): string {
-  const refuse = (why: string): CniError =>
-    new CniError(
-      CniCode.badConfig,
+  const refuse = (why: string): HopsackError =>
+    new HopsackError(
+      "ADDRESS_REFUSED",
       `the address ${wanted} that was asked for ${why}; ask for another one, or for none`,
     );
   const bits = parseAddress(wanted)?.bits;

@@ -1,10 +1,10 @@
 // `"attach": "bridge"`: another plugin does the work. What it was told is kept until DEL, so that DEL and GC tell it the same
 // whatever happened to lease and configuration since.
 
-import { existsSync, mkdirSync } from "node:fs";
+import { mkdirSync } from "node:fs";
 import { readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { errnoOf } from "../errors.js";
+import { errnoOf, HopsackError } from "../errors.js";
 import { isJsonObject, type JsonObject } from "../lease/json-object.js";
 import { replaceFile } from "../lease/replace-file.js";
 import { formatPrefix } from "../net/prefix.js";
@@ -14,7 +14,8 @@ import { CniCode, CniError } from "./cni-error.js";
 import { findPlugin, runDelegate } from "./delegate.js";
 import { delegateConfig } from "./delegate-config.js";
 import { type HostLease, readHostLease } from "./host-lease.js";
-import type { AddOrCheck, Attachment, Request } from "./request.js";
+import { openNetns } from "./pod-link.js";
+import type { AddRequest, Attachment, CheckRequest, Request } from "./request.js";
 import { delegatedResultJson } from "./result.js";
 
 const FOLDER_MODE = 0o700;
@@ -24,6 +25,8 @@ const SUFFIX = ".json";
 /** What is kept of one attachment; written before the other plugin runs. */
 interface BridgeRecord {
   readonly netns: string;
+  /** The path may be another namespace's by now, as /proc/PID/ns/net. */
+  readonly netnsId: string;
   readonly config: JsonObject;
 }
 
@@ -38,16 +41,21 @@ export class BridgeAttachments {
   }
 
   /** @throws CniError */
-  async add(request: Request & AddOrCheck, lease: HostLease): Promise<string> {
+  async add(request: AddRequest, lease: HostLease): Promise<string> {
     const { attachment, netns, environment, cniVersion } = request;
+    if (netns === null) {
+      const cure = 'set "attach": "routed" in the network configuration';
+      throw new CniError(CniCode.unsupportedField, `a tap cannot be attached by the plugins of "bridge"; ${cure}`);
+    }
     const config = delegateConfig(request.config, lease, cniVersion);
     findPlugin(String(config.type), environment); // before there is anything to take back
-    await this.#claim(attachment, { netns, config });
+    const record = { netns, netnsId: netnsIdOf(netns), config };
+    await this.#claim(attachment, record);
     try {
       const text = await runDelegate({ verb: "ADD", attachment, netns, config }, environment);
-      return delegatedResultJson(cniVersion, text, request.config.prevResult);
+      return delegatedResultJson(cniVersion, text, config.mtu, request.config.prevResult);
     } catch (error) {
-      await this.#remove(attachment, { netns, config }, request).catch(() => undefined); // GC tries again
+      await this.#remove(attachment, record, request).catch(() => undefined); // GC tries again
       throw error;
     }
   }
@@ -61,7 +69,7 @@ export class BridgeAttachments {
   }
 
   /** @throws CniError notAsAdded, leaseChanged, or the other plugin's own */
-  async check(request: Request & AddOrCheck, lease: HostLease): Promise<void> {
+  async check(request: CheckRequest, lease: HostLease): Promise<void> {
     const { attachment, netns, environment } = request;
     const record = await this.#read(attachment, request);
     if (record === null) {
@@ -95,7 +103,7 @@ export class BridgeAttachments {
 
   /** The record goes last, so that whoever is killed in between is finished by DEL or GC. */
   async #remove(attachment: Attachment, record: BridgeRecord, { environment }: Request): Promise<void> {
-    const netns = existsSync(record.netns) ? record.netns : ""; // the address is given back all the same
+    const netns = isThere(record) ? record.netns : ""; // the address is given back all the same
     await runDelegate({ verb: "DEL", attachment, netns, config: record.config }, environment);
     await rm(this.#pathOf(attachment), { force: true });
   }
@@ -106,7 +114,7 @@ export class BridgeAttachments {
       const known = (await this.attachments()).map(attachmentKey);
       const key = attachmentKey(attachment);
       if (known.includes(key)) {
-        throw new CniError(CniCode.alreadyThere, `${key} is attached already; DEL it before it is added again`);
+        throw new HopsackError("ALREADY_ATTACHED", `${key} is attached already; DEL it before it is added again`);
       }
       await replaceFile(this.#pathOf(attachment), `${JSON.stringify(record)}\n`, FILE_MODE);
     });
@@ -124,7 +132,7 @@ export class BridgeAttachments {
     const record = parseRecord(text);
     if (record !== null) return record;
     process.stderr.write(`hopsack: ${this.#pathOf(attachment)} is damaged; what it said is taken from the lease\n`);
-    return { netns: "", config: delegateConfig(config, readHostLease(config.subnetFile), cniVersion) };
+    return { netns: "", netnsId: "", config: delegateConfig(config, readHostLease(config.subnetFile), cniVersion) };
   }
 
   #pathOf(attachment: Attachment): string {
@@ -135,10 +143,30 @@ export class BridgeAttachments {
 function parseRecord(text: string): BridgeRecord | null {
   try {
     const parsed: unknown = JSON.parse(text);
-    if (!isJsonObject(parsed) || typeof parsed.netns !== "string" || !isJsonObject(parsed.config)) return null;
-    return { netns: parsed.netns, config: parsed.config };
+    if (!isJsonObject(parsed)) return null;
+    const { netns, netnsId, config } = parsed;
+    const isWhole = typeof netns === "string" && typeof netnsId === "string" && isJsonObject(config);
+    return isWhole ? { netns, netnsId, config } : null;
   } catch {
     return null;
+  }
+}
+
+/** @throws CniError containerUnknown, badEnvironment when it is none */
+function netnsIdOf(path: string): string {
+  const netns = openNetns(path);
+  try {
+    return netns.netnsId();
+  } finally {
+    netns.close();
+  }
+}
+
+function isThere({ netns, netnsId }: BridgeRecord): boolean {
+  try {
+    return netnsIdOf(netns) === netnsId;
+  } catch {
+    return false;
   }
 }
 

@@ -37,6 +37,8 @@ export class CniError extends Error {
 
 const OF_HOPSACK: Partial<Record<ErrorCode, number>> = {
   NETWORK_FULL: CniCode.subnetFull,
+  ADDRESS_REFUSED: CniCode.badConfig,
+  ALREADY_ATTACHED: CniCode.alreadyThere,
   KERNEL_REFUSED: CniCode.kernelRefused,
   NOT_PERMITTED: CniCode.notPermitted,
   TOOL_MISSING: CniCode.pluginMissing,

@@ -6,6 +6,9 @@ import { isJsonObject, type JsonObject } from "../lease/json-object.js";
 import { CniCode, CniError } from "./cni-error.js";
 import type { Attachment } from "./request.js";
 
+/** Where distributions put plugins: for who is no container runtime and has no CNI_PATH. */
+export const PLUGIN_FOLDERS = ["/opt/cni/bin", "/usr/lib/cni", "/usr/libexec/cni"];
+
 const RUN_LIMIT_MS = 60_000;
 const OUTPUT_LIMIT_CHARS = 1_000_000;
 

@@ -11,7 +11,7 @@ import { Rtnetlink } from "../kernel/rtnetlink.js";
 import { formatPrefix } from "../net/prefix.js";
 import { RouteScope } from "../netlink/addr.js";
 import type { Change, RouteChange } from "../netlink/change.js";
-import { type Link, NO_SETTINGS } from "../netlink/link.js";
+import { type Link, type LinkSettings, NO_SETTINGS } from "../netlink/link.js";
 import { POD_ROUTE_PROTOCOL } from "../netlink/route.js";
 import { attachmentKey, type PodAddresses } from "./address-pool.js";
 import { CniCode, CniError } from "./cni-error.js";
@@ -19,21 +19,24 @@ import type { HostLease } from "./host-lease.js";
 import type { Attachment } from "./request.js";
 import type { Result } from "./result.js";
 
-const GATEWAY_V4 = "169.254.1.1";
+export const GATEWAY_V4 = "169.254.1.1";
 /** Link-local, so every pod's host end may have it. */
-const GATEWAY_V6 = "fe80::1";
-const HOST_LINK_PATTERN = /^hsk[0-9a-f]{12}$/;
+export const GATEWAY_V6 = "fe80::1";
 const HASH_CHARS = 12;
 
-/** One pod's cable, as it is to be. */
-export interface PodLinkPlan {
+/** What the host's end needs to know. */
+export interface LinkPlan {
   readonly network: string;
   readonly attachment: Attachment;
-  readonly netns: string;
   readonly addresses: PodAddresses;
   readonly mtuBytes: number;
   readonly isDefaultGateway: boolean;
   readonly lease: HostLease;
+}
+
+/** One pod's cable, as it is to be. */
+export interface PodLinkPlan extends LinkPlan {
+  readonly netns: string;
 }
 
 /** The host's end; told by what it belongs to, so that it is found without any state. */
@@ -44,19 +47,19 @@ function hostLinkName(network: string, attachment: Attachment): string {
   return `hsk${hash.slice(0, HASH_CHARS)}`;
 }
 
-/** @throws CniError badEnvironment when there is no such namespace, alreadyThere; KERNEL_REFUSED, NOT_PERMITTED */
+/** @throws CniError containerUnknown, badEnvironment when it is no namespace, alreadyThere; KERNEL_REFUSED, NOT_PERMITTED */
 export function layPodLink(host: Rtnetlink, plan: PodLinkPlan): Result {
   const { netns, attachment } = plan;
   const pod = openNetns(netns);
   try {
-    if (pod.links().some(({ name }) => name === attachment.ifName)) {
-      const message = `the container has an interface ${attachment.ifName} already; choose another CNI_IFNAME`;
+    if (pod.link(attachment.ifName) !== null) {
+      const message = `the container has an interface ${attachment.ifName} already; choose another name (CNI_IFNAME)`;
       throw new CniError(CniCode.alreadyThere, message);
     }
     const linkName = hostLinkName(plan.network, attachment);
     addPair(host, linkName, plan);
-    const outer = linkNamed(host, linkName);
-    const inner = linkNamed(pod, attachment.ifName);
+    const outer = requireLink(host, linkName);
+    const inner = requireLink(pod, attachment.ifName);
     apply(host, hostChanges(outer, plan));
     apply(pod, podChanges(inner, plan));
     return resultOf(outer, inner, plan);
@@ -68,16 +71,16 @@ export function layPodLink(host: Rtnetlink, plan: PodLinkPlan): Result {
 /** The pod's end goes with it. Nothing happens when it is not there. */
 export function removePodLink(host: Rtnetlink, network: string, attachment: Attachment): void {
   const name = hostLinkName(network, attachment);
-  const link = host.links().find((link) => link.name === name);
-  if (link !== undefined) apply(host, [{ kind: "remove-link", linkIndex: link.index, linkName: name }]);
+  const link = host.link(name);
+  if (link !== null) apply(host, [{ kind: "remove-link", linkIndex: link.index, linkName: name }]);
 }
 
 /** Who has which addresses, as the kernel shows it: the answer when our own file is lost. */
 export function surveyPods(host: Rtnetlink, network: string): Record<string, PodAddresses> {
   const routes = host.routes().filter(({ protocol }) => protocol === POD_ROUTE_PROTOCOL);
   const found: Record<string, PodAddresses> = {};
-  for (const { name, alias, index } of host.links()) {
-    const key = HOST_LINK_PATTERN.test(name) ? keyOfAlias(alias, network) : null;
+  for (const { alias, index } of host.links()) {
+    const key = keyOfAlias(alias, network);
     const mine = routes.filter(({ nextHops }) => nextHops.some(({ linkIndex }) => linkIndex === index));
     const addressOf = (family: 4 | 6): string | undefined =>
       mine.find((route) => route.family === family)?.prefix.replace(/\/.*/, "");
@@ -92,10 +95,10 @@ export function podLinkFaults(host: Rtnetlink, plan: PodLinkPlan): string[] {
   const pod = openNetns(plan.netns);
   try {
     const name = hostLinkName(plan.network, plan.attachment);
-    const outer = host.links().find((link) => link.name === name);
-    const inner = pod.links().find((link) => link.name === plan.attachment.ifName);
-    if (outer === undefined) return [`the host has no link ${name}`];
-    if (inner === undefined) return [`the container has no interface ${plan.attachment.ifName}`];
+    const outer = host.link(name);
+    const inner = pod.link(plan.attachment.ifName);
+    if (outer === null) return [`the host has no link ${name}`];
+    if (inner === null) return [`the container has no interface ${plan.attachment.ifName}`];
     return [...faults(host, outer, hostChanges(outer, plan)), ...faults(pod, inner, podChanges(inner, plan))];
   } finally {
     pod.close();
@@ -111,12 +114,17 @@ function addPair(host: Rtnetlink, linkName: string, { netns, attachment, mtuByte
   }
 }
 
-function hostChanges({ index, name }: Link, { addresses, network, attachment }: PodLinkPlan): Change[] {
+/** @param settings of a link that was not made for this */
+export function hostChanges(
+  { index, name }: Link,
+  { addresses, network, attachment }: LinkPlan,
+  settings: Partial<LinkSettings> = {},
+): Change[] {
   const on = { linkIndex: index, linkName: name };
   // A narrow scope: the host must not choose the gateway's address as its own towards the pod.
   const v4: Change = { kind: "add-address", ...on, address: `${GATEWAY_V4}/32`, scope: RouteScope.host };
   return [
-    { kind: "set-link", ...on, ...NO_SETTINGS, isUp: true, alias: aliasOf(network, attachment) },
+    { kind: "set-link", ...on, ...NO_SETTINGS, isUp: true, alias: aliasOf(network, attachment), ...settings },
     v4,
     route(on, `${addresses.v4}/32`, null),
     ...(addresses.v6 === null ? [] : v6HostChanges(on, addresses.v6)),
@@ -159,15 +167,26 @@ function route(on: OnLink, prefix: string, gateway: string | null): RouteChange 
 }
 
 function resultOf(outer: Link, inner: Link, plan: PodLinkPlan): Result {
-  const { addresses, netns, isDefaultGateway, lease } = plan;
-  const own = [`${addresses.v4}/32`, ...(addresses.v6 === null ? [] : [`${addresses.v6}/128`])];
+  const { netns, mtuBytes: mtu } = plan;
   return {
     interfaces: [
-      { name: outer.name, mac: outer.hardwareAddress ?? "" },
-      { name: inner.name, mac: inner.hardwareAddress ?? "", sandbox: netns },
+      { name: outer.name, mac: outer.hardwareAddress ?? "", mtu },
+      { name: inner.name, mac: inner.hardwareAddress ?? "", mtu, sandbox: netns },
     ],
-    ips: own.map((address) => ({ address, gateway: gatewayOf(address), interface: 1 })),
-    routes: routedPrefixes(isDefaultGateway, lease, addresses.v6 !== null).map((dst) => ({ dst, gw: gatewayOf(dst) })),
+    ...addressing(plan, 1),
+  };
+}
+
+/** @param place of the pod's interface among those of the result */
+export function addressing(
+  { addresses, isDefaultGateway, lease }: LinkPlan,
+  place: number,
+): Pick<Result, "ips" | "routes"> {
+  const own = [`${addresses.v4}/32`, ...(addresses.v6 === null ? [] : [`${addresses.v6}/128`])];
+  const routed = routedPrefixes(isDefaultGateway, lease, addresses.v6 !== null);
+  return {
+    ips: own.map((address) => ({ address, gateway: gatewayOf(address), interface: place })),
+    routes: routed.map((dst) => ({ dst, gw: gatewayOf(dst) })),
   };
 }
 
@@ -195,34 +214,36 @@ function faults(rtnetlink: Rtnetlink, link: Link, changes: readonly Change[]): s
   });
 }
 
-function aliasOf(network: string, attachment: Attachment): string {
+/** Whose link it is. More may follow behind a blank. */
+export function aliasOf(network: string, attachment: Attachment): string {
   return `hopsack-cni ${network} ${attachmentKey(attachment)}`;
 }
 
 function keyOfAlias(alias: string | null, network: string): string | null {
-  const prefix = `hopsack-cni ${network} `;
-  return alias?.startsWith(prefix) ? alias.slice(prefix.length) : null;
+  const [mark, name, key] = alias?.split(" ") ?? [];
+  return mark === "hopsack-cni" && name === network ? (key ?? null) : null;
 }
 
-function openNetns(path: string): Rtnetlink {
+/** @throws CniError containerUnknown, badEnvironment when it is none */
+export function openNetns(path: string): Rtnetlink {
   try {
     return Rtnetlink.inNetns(path);
   } catch (error) {
     const errno = errnoOf(error) ?? "";
-    if (errno === "ENOENT") throw new CniError(CniCode.containerUnknown, `CNI_NETNS ${path} is not there`);
+    if (errno === "ENOENT") throw new CniError(CniCode.containerUnknown, `the network namespace ${path} is not there`);
     if (!["EINVAL", "ENOTDIR"].includes(errno)) throw error;
-    throw new CniError(CniCode.badEnvironment, `CNI_NETNS ${path} is no network namespace (${messageOf(error)})`);
+    throw new CniError(CniCode.badEnvironment, `${path} is no network namespace (${messageOf(error)})`);
   }
 }
 
-function linkNamed(rtnetlink: Rtnetlink, name: string): Link {
-  const link = rtnetlink.links().find((link) => link.name === name);
-  if (link !== undefined) return link;
+export function requireLink(rtnetlink: Rtnetlink, name: string): Link {
+  const link = rtnetlink.link(name);
+  if (link !== null) return link;
   throw new CniError(CniCode.kernelRefused, `${name} was made and is gone again; somebody else removed it`);
 }
 
 /** @throws the first refusal */
-function apply(rtnetlink: Rtnetlink, changes: readonly Change[]): void {
+export function apply(rtnetlink: Rtnetlink, changes: readonly Change[]): void {
   const refusal = rtnetlink.apply(changes).find((error) => error !== null);
   if (refusal) throw refusal;
 }

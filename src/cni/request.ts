@@ -10,9 +10,16 @@ export interface Attachment {
   readonly ifName: string;
 }
 
-export interface AddOrCheck {
+interface Add {
+  readonly verb: "ADD";
   readonly attachment: Attachment;
-  /** Path of the container's network namespace. */
+  /** Path of the container's network namespace; null: a tap of the host, for a virtual machine (never asked for by CNI). */
+  readonly netns: string | null;
+}
+
+interface Check {
+  readonly verb: "CHECK";
+  readonly attachment: Attachment;
   readonly netns: string;
 }
 
@@ -24,12 +31,16 @@ interface Common {
 
 export type Request = Common &
   (
-    | ({ readonly verb: "ADD" | "CHECK" } & AddOrCheck)
+    | Add
+    | Check
     /** `netns` null: it is gone already. */
     | { readonly verb: "DEL"; readonly attachment: Attachment; readonly netns: string | null }
     | { readonly verb: "GC"; readonly valid: readonly Attachment[] }
     | { readonly verb: "STATUS" }
   );
+
+export type AddRequest = Common & Add;
+export type CheckRequest = Common & Check;
 
 const CONTAINER_ID = /^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/;
 /** It is part of a link's alias, which holds 255 bytes. */

@@ -1,11 +1,12 @@
 // What ADD prints: our part, joined to what plugins before us in the chain made, in the form of the version asked for. Pure.
 import { isJsonObject, type JsonObject } from "../lease/json-object.js";
 import { CniCode, CniError } from "./cni-error.js";
-import { type CniVersion, hasFamilyField } from "./versions.js";
+import { type CniVersion, hasFamilyField, hasMtuField } from "./versions.js";
 
 interface ResultInterface {
   readonly name: string;
   readonly mac: string;
+  readonly mtu: number;
   /** Path of the network namespace it is in; without it, the host's. */
   readonly sandbox?: string;
 }
@@ -20,13 +21,28 @@ export interface Result {
 export function resultJson(cniVersion: CniVersion, result: Result, previous: JsonObject | null): string {
   const isOld = hasFamilyField(cniVersion);
   const ips = result.ips.map((ip) => (isOld ? { version: ip.address.includes(":") ? "6" : "4", ...ip } : ip));
-  return JSON.stringify(joined(cniVersion, { ...result, ips }, previous));
+  const interfaces = result.interfaces.map(({ mtu, ...link }) => (hasMtuField(cniVersion) ? { ...link, mtu } : link));
+  return JSON.stringify(joined(cniVersion, { ...result, interfaces, ips }, previous));
 }
 
-/** Another plugin's result as ours. @throws CniError undecodable */
-export function delegatedResultJson(cniVersion: CniVersion, text: string, previous: JsonObject | null): string {
+/**
+ * Another plugin's result as ours.
+ * @param mtu that it was told
+ * @throws CniError undecodable
+ */
+export function delegatedResultJson(
+  cniVersion: CniVersion,
+  text: string,
+  mtu: unknown,
+  previous: JsonObject | null,
+): string {
   const result = parsedResult(text);
-  if (result !== null) return JSON.stringify(joined(cniVersion, result, previous));
+  if (result !== null) {
+    const interfaces = listOf(result, "interfaces").map((link) =>
+      hasMtuField(cniVersion) && isJsonObject(link) && link.sandbox ? { mtu, ...link } : link,
+    );
+    return JSON.stringify(joined(cniVersion, { ...result, interfaces }, previous));
+  }
   throw new CniError(CniCode.undecodable, `the delegate's result is no JSON object: ${JSON.stringify(text)}`);
 }
 

@@ -14,9 +14,10 @@ import {
 } from "./address-pool.js";
 import { CniCode, CniError } from "./cni-error.js";
 import type { HostLease } from "./host-lease.js";
-import { layPodLink, type PodLinkPlan, podLinkFaults, removePodLink } from "./pod-link.js";
-import type { AddOrCheck, Attachment, Request } from "./request.js";
+import { type LinkPlan, layPodLink, podLinkFaults, removePodLink } from "./pod-link.js";
+import type { AddRequest, Attachment, CheckRequest, Request } from "./request.js";
 import { addressesIn, resultJson } from "./result.js";
+import { layTap, removeTap } from "./tap-link.js";
 
 export class RoutedAttachments {
   readonly #book: AddressBook;
@@ -28,7 +29,7 @@ export class RoutedAttachments {
   }
 
   /** @throws CniError, NETWORK_FULL, KERNEL_REFUSED, NOT_PERMITTED */
-  async add(request: Request & AddOrCheck, lease: HostLease): Promise<string> {
+  async add(request: AddRequest, lease: HostLease): Promise<string> {
     const { attachment, config } = request;
     const addresses = await this.#book.change((pool) => {
       const rules = rulesOf(request, lease);
@@ -36,7 +37,9 @@ export class RoutedAttachments {
       return [after, addresses];
     });
     try {
-      const result = layPodLink(this.#host, planOf(request, addresses, lease));
+      const plan = planOf(request, addresses, lease);
+      const { netns } = request;
+      const result = netns === null ? layTap(this.#host, plan) : layPodLink(this.#host, { ...plan, netns });
       return resultJson(request.cniVersion, result, config.prevResult);
     } catch (error) {
       await this.remove(attachment, config.name).catch(() => undefined); // GC tries again
@@ -47,18 +50,19 @@ export class RoutedAttachments {
   /** Nothing happens when it is not attached. */
   async remove(attachment: Attachment, network: string): Promise<void> {
     removePodLink(this.#host, network, attachment);
+    removeTap(this.#host, network, attachment);
     await this.#book.change((pool) => [release(pool, attachmentKey(attachment), nowSeconds()), undefined]);
   }
 
   /** @throws CniError notAsAdded naming every difference, leaseChanged */
-  async check(request: Request & AddOrCheck, lease: HostLease): Promise<void> {
+  async check(request: CheckRequest, lease: HostLease): Promise<void> {
     const { attachment, config } = request;
     const key = attachmentKey(attachment);
     const addresses = (await this.#pool()).held[key];
     if (addresses === undefined) {
       throw new CniError(CniCode.notAsAdded, `${key} has no address reserved; DEL it and ADD it again`);
     }
-    const plan = planOf(request, addresses, lease);
+    const plan = { ...planOf(request, addresses, lease), netns: request.netns };
     const expected = [`${addresses.v4}/32`, ...(addresses.v6 === null ? [] : [`${addresses.v6}/128`])];
     const told = config.prevResult === null ? [] : addressesIn(config.prevResult, attachment.ifName);
     const untrue = expected
@@ -88,12 +92,12 @@ export class RoutedAttachments {
 }
 
 function planOf(
-  { attachment, netns, config }: Request & AddOrCheck,
+  { attachment, config }: AddRequest | CheckRequest,
   addresses: PodAddresses,
   lease: HostLease,
-): PodLinkPlan {
+): LinkPlan {
   const { name: network, mtuBytes, isDefaultGateway } = config;
-  return { network, attachment, netns, addresses, mtuBytes: mtuBytes ?? lease.mtuBytes, isDefaultGateway, lease };
+  return { network, attachment, addresses, mtuBytes: mtuBytes ?? lease.mtuBytes, isDefaultGateway, lease };
 }
 
 function rulesOf({ config }: Request, lease: HostLease): PoolRules {

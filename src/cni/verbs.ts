@@ -6,20 +6,30 @@ import { formatPrefix } from "../net/prefix.js";
 import { AddressBook } from "./address-book.js";
 import { attachmentKey } from "./address-pool.js";
 import { BridgeAttachments } from "./bridge.js";
+import { isByHand } from "./by-hand.js";
 import { asCniError, CniCode, CniError } from "./cni-error.js";
 import { daemonFault } from "./daemon-ready.js";
 import { findPlugin } from "./delegate.js";
 import { delegateConfig } from "./delegate-config.js";
 import { type HostLease, readHostLease } from "./host-lease.js";
 import { surveyPods } from "./pod-link.js";
-import type { AddOrCheck, Attachment, Request } from "./request.js";
+import type { AddRequest, Attachment, CheckRequest, Request } from "./request.js";
 import { RoutedAttachments } from "./routed.js";
 
 /** What goes to standard output; empty for all verbs but ADD. @throws CniError, HopsackError, the system's error */
-export async function perform(request: Request): Promise<string> {
+export function perform(request: Request): Promise<string> {
+  return inNetwork(request, (network) => network.perform());
+}
+
+/** Every attachment that is known, both ways. */
+export function attachmentsOf(request: Request): Promise<Attachment[]> {
+  return inNetwork(request, (network) => network.attachments());
+}
+
+async function inNetwork<T>(request: Request, work: (network: Network) => Promise<T>): Promise<T> {
   const host = new Rtnetlink();
   try {
-    return await new Network(request, host).perform();
+    return await work(new Network(request, host));
   } finally {
     host.close();
   }
@@ -59,12 +69,16 @@ class Network {
     }
   }
 
-  async #add(request: Request & AddOrCheck): Promise<string> {
+  async attachments(): Promise<Attachment[]> {
+    return [...(await this.#bridged.attachments()), ...(await this.#routed.attachments())];
+  }
+
+  async #add(request: AddRequest): Promise<string> {
     const lease = await this.#lease(CniCode.tryAgainLater);
     return this.#isRouted ? this.#routed.add(request, lease) : this.#bridged.add(request, lease);
   }
 
-  async #check(request: Request & AddOrCheck): Promise<void> {
+  async #check(request: CheckRequest): Promise<void> {
     if (request.config.prevResult === null) {
       throw new CniError(CniCode.badConfig, "prevResult is missing; CHECK compares with what ADD answered");
     }
@@ -77,12 +91,12 @@ class Network {
     await this.#routed.remove(attachment, this.#request.config.name);
   }
 
-  /** One that cannot be removed does not keep back the others. */
+  /** One that cannot be removed does not keep back the others. What a person attached is not the runtime's to collect. */
   async #collect(valid: readonly Attachment[]): Promise<void> {
     const keys = new Set(valid.map(attachmentKey));
-    const known = [...(await this.#bridged.attachments()), ...(await this.#routed.attachments())];
+    const isStale = (known: Attachment): boolean => !keys.has(attachmentKey(known)) && !isByHand(known);
     const failures: string[] = [];
-    for (const attachment of known.filter((attachment) => !keys.has(attachmentKey(attachment)))) {
+    for (const attachment of (await this.attachments()).filter(isStale)) {
       await this.#remove(attachment).catch((error: unknown) => {
         failures.push(`${attachmentKey(attachment)}: ${asCniError(error).message}`);
       });

@@ -39,6 +39,11 @@ export function hasFamilyField(version: CniVersion): boolean {
   return version === "0.3.1" || version === "0.4.0";
 }
 
+/** Interfaces say their MTU. */
+export function hasMtuField(version: CniVersion): boolean {
+  return version === "1.1.0";
+}
+
 /** What we say to other plugins: none of Debian 12 knows 1.1.0, and for ADD, DEL and CHECK it adds nothing we need. */
 export function delegateVersion(version: CniVersion): CniVersion {
   return version === "1.1.0" ? "1.0.0" : version;

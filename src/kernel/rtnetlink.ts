@@ -6,7 +6,7 @@ import { type ErrorCode, errnoOf, HopsackError, messageOf } from "../errors.js";
 import { encodeAddressDump, type InterfaceAddress, parseInterfaceAddressMessage } from "../netlink/addr.js";
 import { type Change, encodeChange, objectOf } from "../netlink/change.js";
 import { encodeFilterDump, type Filter, parseFilter } from "../netlink/filter.js";
-import { encodeLinkDump, type Link, parseLink } from "../netlink/link.js";
+import { encodeLinkDump, encodeLinkQuery, type Link, parseLink } from "../netlink/link.js";
 import { type Ack, MessageFlag, MessageType, type NetlinkMessage, parseAck, parseMessage } from "../netlink/message.js";
 import {
   encodeFdbDump,
@@ -33,6 +33,7 @@ const DUMP_TRIES = 4;
 const RETRYABLE_ERRNOS = new Set(["EAGAIN", "EBUSY", "EINTR", "ENOBUFS", "ENOMEM", "ETIMEDOUT"]);
 /** What is to be removed is not there: it went with its link, or somebody was faster. */
 const GONE_ERRNOS = new Set(["EADDRNOTAVAIL", "ENODEV", "ENOENT", "ESRCH"]);
+const ABSENT_ERRNOS = new Set(["ENODEV"]);
 const UNREACHABLE_ERRNOS = new Set(["ENETUNREACH", "EHOSTUNREACH", "ESRCH"]);
 const VERBS: Readonly<Record<Change["kind"], string>> = {
   "add-link": "add vxlan device",
@@ -67,9 +68,20 @@ export class Rtnetlink {
     return new Rtnetlink(new (loadAddon().NetlinkSocket)(path));
   }
 
+  /** Tells the network namespace from all others, also later ones; the same for all before Linux 5.14. */
+  netnsId(): string {
+    return String(this.#socket.netnsCookie());
+  }
+
   /** @throws KERNEL_REFUSED, as the other readers */
   links(): Link[] {
     return this.#dump("list links", encodeLinkDump, MessageType.newLink, parseLink);
+  }
+
+  /** One of them, whatever their number; null when there is none of this name. */
+  link(name: string): Link | null {
+    const answer = this.#query(`find the link ${name}`, ABSENT_ERRNOS, (sequence) => encodeLinkQuery(sequence, name));
+    return (answer && parseLink(answer.payload)) ?? null;
   }
 
   addresses(): InterfaceAddress[] {
@@ -111,18 +123,8 @@ export class Rtnetlink {
 
   /** The route that a packet to `address` takes now, as `ip route get` shows it; null when there is none. */
   routeTo(address: string): Route | null {
-    const what = `find the route to ${address}`;
-    const sequence = this.#nextSequence();
-    const answers = this.#request(what, [encodeRouteQuery(sequence, address)]);
-    const error = refusal(
-      what,
-      answers.map(parseAck).find((ack) => ack !== undefined),
-    );
-    if (error !== null) {
-      if (UNREACHABLE_ERRNOS.has(errnoOf(error.cause) ?? "")) return null;
-      throw error;
-    }
-    const answer = answers.find(({ type }) => type === MessageType.newRoute);
+    const encode = (sequence: number): Uint8Array => encodeRouteQuery(sequence, address);
+    const answer = this.#query(`find the route to ${address}`, UNREACHABLE_ERRNOS, encode);
     return (answer && parseRouteAnswer(answer.payload)) ?? null;
   }
 
@@ -170,6 +172,18 @@ export class Rtnetlink {
       .filter((message) => message.type === type)
       .map(({ payload }) => parse(payload))
       .filter((value) => value !== undefined);
+  }
+
+  /** The one answer to a question; null for an error that means "none". */
+  #query(what: string, none: ReadonlySet<string>, encode: (sequence: number) => Uint8Array): NetlinkMessage | null {
+    const answers = this.#request(what, [encode(this.#nextSequence())]);
+    const error = refusal(
+      what,
+      answers.map(parseAck).find((ack) => ack !== undefined),
+    );
+    if (error === null) return answers.find((message) => parseAck(message) === undefined) ?? null;
+    if (none.has(errnoOf(error.cause) ?? "")) return null;
+    throw error;
   }
 
   #request(what: string, requests: readonly Uint8Array[]): NetlinkMessage[] {

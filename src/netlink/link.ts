@@ -116,6 +116,13 @@ export function encodeLinkDump(sequence: number): Uint8Array {
   return encodeMessage({ type: MessageType.getLink, flags, sequence }, linkBody(0, null), []);
 }
 
+/** One link by its name; ENODEV when there is none. */
+export function encodeLinkQuery(sequence: number, name: string): Uint8Array {
+  const flags = MessageFlag.request | MessageFlag.ack;
+  const attributes = [{ type: IFLA.name, value: text(name) }];
+  return encodeMessage({ type: MessageType.getLink, flags, sequence }, linkBody(0, null), attributes);
+}
+
 export function encodeLinkChange(sequence: number, index: number, settings: LinkSettings): Uint8Array {
   const attributes: Attribute[] = [];
   const add = (type: number, value: number | null): void => {

@@ -1,9 +1,18 @@
 // What goes wrong around the CNI plugin: plugins that are killed, many at once, a daemon that is away, a lease that changes, files
 // that are damaged. One host with a real daemon; nothing may be left, and no address given twice.
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import t, { type Test } from "tap";
-import { addressesOf, answers, type CniConfig, CniHost, DEBIAN_PLUGINS, makePod, skipBridge } from "../support/cni.js";
+import {
+  addressesOf,
+  answers,
+  type CniConfig,
+  CniHost,
+  DEBIAN_PLUGINS,
+  makePod,
+  records,
+  skipBridge,
+} from "../support/cni.js";
 import { makeHost, withDaemons } from "../support/hopsackd.js";
 import { ipJson, run, until } from "../support/netns.js";
 import { Place } from "../support/place.js";
@@ -34,15 +43,6 @@ function cables(): unknown[] {
 /** A new link carries packets a moment after it is up. */
 function reaches(pod: string, address: string): Promise<void> {
   return until(`${pod} reaches ${address}`, () => answers(pod, address));
-}
-
-/** Attachments that the plugin has on disk. */
-function records({ dataDir }: CniHost): string[] {
-  const names = (folder: string): string[] => (existsSync(folder) ? readdirSync(folder) : []);
-  const file = join(dataDir, "lab/addresses.json");
-  const held = existsSync(file) ? Object.keys(JSON.parse(readFileSync(file, "utf8")).held) : [];
-  const leased = names(join(dataDir, "host-local/lab")).filter((name) => /^[0-9]/.test(name));
-  return [...held, ...names(join(dataDir, "lab/bridged")).filter((name) => !name.startsWith(".")), ...leased];
 }
 
 withDaemons(t, import.meta.url, async () => {
@@ -119,7 +119,10 @@ withDaemons(t, import.meta.url, async () => {
     });
     t.equal(ipJson(`-n ${call.containerId} link show eth0`).length, 1, "the other's interface stays");
     const nowhere = { ...call, containerId: "gone", netns: "/run/netns/gone" };
-    t.match(await cni.call(nowhere), { status: 1, json: { code: 3, msg: "CNI_NETNS /run/netns/gone is not there" } });
+    t.match(await cni.call(nowhere), {
+      status: 1,
+      json: { code: 3, msg: "the network namespace /run/netns/gone is not there" },
+    });
     t.match(await cni.call({ ...nowhere, netns: "/proc/self/ns/uts" }), { status: 1, json: { code: 4 } });
     t.match(await cni.call({ ...nowhere, verb: "DEL" }), { status: 0, json: null });
     t.match(await cni.call({ verb: "DEL", containerId: "gone", ifName: "eth0" }), { status: 0, json: null });

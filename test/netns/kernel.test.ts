@@ -25,6 +25,8 @@ inOwnNamespace(t, import.meta.url, () => {
       links.map(({ index, name, mtuBytes, txQueueLength }) => [index, name, mtuBytes, txQueueLength]),
       ipJson("link").map(({ ifindex, ifname, mtu, txqlen }) => [ifindex, ifname, mtu, txqlen]),
     );
+    t.strictSame(rtnetlink.link("flannel0"), linkNamed(rtnetlink, "flannel0"));
+    t.equal(rtnetlink.link("nowhere"), null);
     t.equal(linkNamed(rtnetlink, "flannel0").kind, "tun");
     t.equal(linkNamed(rtnetlink, "flannel0").isUp, false);
     t.match(linkNamed(rtnetlink, "uplink"), { kind: "veth", isUp: true, isRunning: true, masterIndex: null });
@@ -240,6 +242,7 @@ inOwnNamespace(t, import.meta.url, () => {
       request: () => {
         throw Object.assign(new Error("ENOBUFS: x, recvfrom"), { code: "ENOBUFS" });
       },
+      netnsCookie: () => 0n,
       close: () => {},
     };
     t.throws(() => new Rtnetlink(broken).links(), { code: "KERNEL_REFUSED", retryable: true });

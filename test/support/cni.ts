@@ -1,6 +1,6 @@
 // Calls the built CNI plugin, or one of Debian's, as a container runtime does: its environment, a configuration on standard input.
 import { spawn } from "node:child_process";
-import { existsSync, mkdirSync, symlinkSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { type Host, TOOL, UNHOOKED } from "./hopsackd.js";
 import { run } from "./netns.js";
@@ -102,6 +102,15 @@ async function callPlugin(
   const status = await new Promise<number | null>((resolve) => child.once("close", resolve));
   const isWhole = status !== null && output.stdout !== "";
   return { status, json: isWhole ? JSON.parse(output.stdout) : null, stderr: output.stderr };
+}
+
+/** Attachments that the plugin has on disk. */
+export function records({ dataDir }: CniHost): string[] {
+  const names = (folder: string): string[] => (existsSync(folder) ? readdirSync(folder) : []);
+  const file = join(dataDir, "lab/addresses.json");
+  const held = existsSync(file) ? Object.keys(JSON.parse(readFileSync(file, "utf8")).held) : [];
+  const leased = names(join(dataDir, "host-local/lab")).filter((name) => /^[0-9]/.test(name));
+  return [...held, ...names(join(dataDir, "lab/bridged")).filter((name) => !name.startsWith(".")), ...leased];
 }
 
 /** A network namespace; the path of it. */

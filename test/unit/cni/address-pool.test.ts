@@ -40,7 +40,7 @@ t.test("begins behind the gateway, ends before the broadcast address", async (t)
 t.test("never used ones go first, then the one released longest ago, after its rest", async (t) => {
   const full = release(release(filled("10.1.1.0/29", 5), "c3:eth0", 100), "c0:eth0", 110);
   const at = (seconds: number) => reserve(full, "x:eth0", null, rules("10.1.1.0/29", seconds)).addresses.v4;
-  t.throws(() => at(129), { cniCode: 11, message: /can be used in 1 s/ });
+  t.throws(() => at(129), { code: "NETWORK_FULL", retryable: true, message: /can be used in 1 s/ });
   t.equal(at(130), "10.1.1.5");
   t.equal(at(99), "10.1.1.5", "a clock that was set back keeps nothing away");
   t.equal(freeCount(full, rules("10.1.1.0/29", 135)), 1);
