@@ -27,7 +27,7 @@ export async function attachPods(
   subnet: HostSubnet,
   signal: AbortSignal,
 ): Promise<void> {
-  const plugin = builtFile("cni/main.js");
+  const plugin = builtFile("hopsack-cni.js");
   await mapBounded([...host.pods.entries()], AT_ONCE, signal, async ([index, pod], either) => {
     await ipBatch(pod.netns, ["link set lo up"], either);
     const ips = [subnet.v4, subnet.v6].flatMap((part) => (part === null ? [] : [part.podAddress(index)]));

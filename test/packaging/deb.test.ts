@@ -56,7 +56,7 @@ t.test("the Debian package", { skip: skipReason() }, async (t) => {
   await t.test("has its commands in PATH, and the unit calls the daemon there", async (t) => {
     t.match(installed("usr/bin/hopsack"), "exec /usr/lib/hopsack/bin/node /usr/lib/hopsack/dist/cli/main.js");
     t.match(installed("usr/sbin/hopsackd"), "exec /usr/lib/hopsack/bin/node /usr/lib/hopsack/dist/cli/hopsackd.js");
-    t.match(installed("usr/bin/hopsack-cni"), "exec /usr/lib/hopsack/bin/node /usr/lib/hopsack/dist/cni/main.js");
+    t.match(installed("usr/bin/hopsack-cni"), "exec /usr/lib/hopsack/bin/node /usr/lib/hopsack/dist/hopsack-cni.js");
     t.match(installed("lib/systemd/system/hopsackd.service"), "\nExecStart=/usr/sbin/hopsackd --keep-lease\n");
   });
 
