@@ -3,16 +3,13 @@
 import { readFileSync, type Stats, statSync } from "node:fs";
 import { basename, resolve } from "node:path";
 import type { Command } from "commander";
-import { handIdOf, handName, isByHand } from "../cni/by-hand.js";
 import { asCniError, CniCode, CniError } from "../cni/cni-error.js";
-import { PLUGIN_FOLDERS } from "../cni/delegate.js";
-import { INSTALLED_CONFIG, readInstalled } from "../cni/installed.js";
-import { parseNetworkConfig } from "../cni/network-config.js";
+import { callIn, INSTALLED_CONFIG } from "../cni/installed.js";
+import { containerIdOf, nameFor } from "../cni/outsiders.js";
+import type { Attachment } from "../cni/request.js";
 import { attachmentsOf, perform } from "../cni/verbs.js";
-import { NEWEST_VERSION } from "../cni/versions.js";
 import { checkNetAdmin } from "../daemon/host.js";
 import { type ErrorCode, HopsackError } from "../errors.js";
-import type { JsonObject } from "../lease/json-object.js";
 import { parseAddress } from "../net/prefix.js";
 import { attachedText, reportOf } from "./attach-screen.js";
 
@@ -97,8 +94,8 @@ async function attach(target: string | undefined, options: AttachOptions): Promi
   requireRight("attach");
   const netns = target === undefined ? null : netnsPath(target);
   const wishes = ip === undefined ? {} : { runtimeConfig: { ips: [ip] } };
-  const call = await callIn(options.config, wishes);
-  const attachment = { containerId: handIdOf(name), ifName };
+  const call = await told(async () => callIn(options.config ?? null, wishes), name);
+  const attachment = { containerId: containerIdOf("person", name), ifName };
   const result = await told(() => perform({ ...call, verb: "ADD", attachment, netns }), name);
   const report = reportOf(JSON.parse(result), { name, network: call.config.name, netns, ifName });
   process.stdout.write(json === true ? asJson(report) : attachedText(report));
@@ -107,12 +104,13 @@ async function attach(target: string | undefined, options: AttachOptions): Promi
 async function detach(target: string, { config, json }: DetachOptions): Promise<void> {
   const name = basename(target);
   requireRight("detach");
-  const call = await callIn(config, {});
+  const call = await told(async () => callIn(config ?? null, {}), name);
   const network = call.config.name;
-  const known = (await attachmentsOf({ ...call, verb: "STATUS" })).filter(isByHand);
-  const mine = known.filter((attachment) => handName(attachment) === name);
+  const known = await attachmentsOf({ ...call, verb: "STATUS" });
+  const nameOf = (attachment: Attachment): string | null => nameFor("person", attachment);
+  const mine = known.filter((attachment) => nameOf(attachment) === name);
   if (mine.length === 0) {
-    const names = [...new Set(known.map(handName))].sort().join(", ");
+    const names = [...new Set(known.map(nameOf).filter((one) => one !== null))].sort().join(", ");
     const others = names === "" ? "nothing is attached by hand" : `by hand are attached: ${names}`;
     throw new HopsackError("NOT_ATTACHED", `${name} is not attached to the network ${network}; ${others}`);
   }
@@ -122,14 +120,6 @@ async function detach(target: string, { config, json }: DetachOptions): Promise<
   const interfaces = mine.map(({ ifName }) => ifName);
   const text = `${name} is detached from the network ${network} (${interfaces.join(", ")})\n`;
   process.stdout.write(json === true ? asJson({ name, network, interfaces }) : text);
-}
-
-/** What every call of the plugin's code needs. @throws BAD_CONFIG */
-async function callIn(file: string | undefined, wishes: JsonObject) {
-  const CNI_PATH = process.env.CNI_PATH ?? PLUGIN_FOLDERS.join(":");
-  const plugin = { ...readInstalled(file ?? null), ...wishes };
-  const config = await told(async () => parseNetworkConfig(plugin), "");
-  return { cniVersion: NEWEST_VERSION, config, environment: { ...process.env, CNI_PATH } };
 }
 
 /** The plugin's errors as the command's. @throws HopsackError */

@@ -1,20 +1,42 @@
-// The network configuration that a host's container runtime uses, for who attaches without a runtime: `hopsack attach`.
+// The network configuration that a host's container runtime uses, for who attaches without one: `hopsack attach`, Podman's netavark.
 import { readFileSync } from "node:fs";
 import { errnoOf, HopsackError, messageOf } from "../errors.js";
 import { isJsonObject, type JsonObject } from "../lease/json-object.js";
+import { PLUGIN_FOLDERS } from "./delegate.js";
+import { parseNetworkConfig } from "./network-config.js";
+import type { Request } from "./request.js";
+import { NEWEST_VERSION } from "./versions.js";
 
 /** `hopsack service install --cni` puts it there; README.md shows it. */
 export const INSTALLED_CONFIG = "/etc/cni/net.d/10-hopsack.conflist";
-const PLUGIN_TYPE = "hopsack";
+export const PLUGIN_TYPE = "hopsack";
 /** What it says, and what holds without it. */
-const PLAIN_CONFIG = { name: "hopsack", plugins: [{ type: PLUGIN_TYPE, attach: "routed" }] } as const;
+export const PLAIN_CONFIG = {
+  cniVersion: "1.0.0",
+  name: "hopsack",
+  plugins: [{ type: PLUGIN_TYPE, attach: "routed" }],
+} as const;
+
+/**
+ * What every call of the plugin needs beside its verb.
+ * @param path null: the installed configuration, and without that the plain one
+ * @param wishes keys that are put over the plugin's
+ * @throws BAD_CONFIG, CniError
+ */
+export function callIn(
+  path: string | null,
+  wishes: JsonObject,
+): Pick<Request, "cniVersion" | "config" | "environment"> {
+  const CNI_PATH = process.env.CNI_PATH ?? PLUGIN_FOLDERS.join(":");
+  const config = parseNetworkConfig({ ...readInstalled(path), ...wishes });
+  return { cniVersion: NEWEST_VERSION, config, environment: { ...process.env, CNI_PATH } };
+}
 
 /**
  * The plugin's part of a configuration or list of plugins, with the network's name.
- * @param path null: the installed one, and without that the plain one
  * @throws BAD_CONFIG
  */
-export function readInstalled(path: string | null): JsonObject {
+function readInstalled(path: string | null): JsonObject {
   const file = path ?? INSTALLED_CONFIG;
   let text: string;
   try {

@@ -1,5 +1,6 @@
 // The plugin's part of a network configuration: flannel's keys (subnetFile, delegate, ipam …) and our own. Pure.
 import { isJsonObject, type JsonObject } from "../lease/json-object.js";
+import { parseMac } from "../net/mac.js";
 import { CniCode, CniError } from "./cni-error.js";
 
 const ATTACH_WAYS = ["bridge", "routed"] as const;
@@ -21,6 +22,8 @@ export interface NetworkConfig {
   readonly coolDownSeconds: number;
   /** `routed`: the address asked for by CNI_ARGS or the capability `ips`. */
   readonly wantedIps: readonly string[];
+  /** `routed`: the hardware address asked for by the capability `mac`; null: the kernel's choice. */
+  readonly wantedMac: string | null;
   /** `bridge`: flannel's delegate and ipam, and the capabilities to be handed on. */
   readonly delegate: JsonObject;
   readonly ipam: JsonObject;
@@ -52,6 +55,7 @@ export function parseNetworkConfig(input: JsonObject): NetworkConfig {
     isDefaultGateway: booleanOf(input, "isDefaultGateway", true),
     coolDownSeconds: numberOf(input, "coolDownSeconds", COOL_DOWN_LIMIT_SECONDS) ?? DEFAULTS.coolDownSeconds,
     wantedIps: wantedIps(input),
+    wantedMac: wantedMac(input),
     delegate: objectOf(input, "delegate") ?? {},
     ipam: objectOf(input, "ipam") ?? {},
     runtimeConfig: objectOf(input, "runtimeConfig"),
@@ -124,6 +128,14 @@ function wantedIps(input: JsonObject): string[] {
     if (typeof ip === "string") return ip;
     throw bad("runtimeConfig.ips", list, "a list of addresses");
   });
+}
+
+/** The capability `mac`. */
+function wantedMac(input: JsonObject): string | null {
+  const mac = objectOf(input, "runtimeConfig")?.mac;
+  if (mac === undefined) return null;
+  if (typeof mac === "string" && parseMac(mac) !== undefined) return mac;
+  throw bad("runtimeConfig.mac", mac, "six bytes in hex with colons");
 }
 
 function bad(key: string, value: unknown, rule: string): CniError {

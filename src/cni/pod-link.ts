@@ -30,6 +30,8 @@ export interface LinkPlan {
   readonly attachment: Attachment;
   readonly addresses: PodAddresses;
   readonly mtuBytes: number;
+  /** null: the kernel's choice. */
+  readonly wantedMac: string | null;
   readonly isDefaultGateway: boolean;
   readonly lease: HostLease;
 }
@@ -135,11 +137,11 @@ function v6HostChanges(on: OnLink, address: string): Change[] {
   return [{ kind: "add-address", ...on, address: `${GATEWAY_V6}/64` }, route(on, `${address}/128`, null)];
 }
 
-function podChanges({ index, name }: Link, { addresses, isDefaultGateway, lease }: PodLinkPlan): Change[] {
+function podChanges({ index, name }: Link, { addresses, wantedMac, isDefaultGateway, lease }: PodLinkPlan): Change[] {
   const on = { linkIndex: index, linkName: name };
   const routed = routedPrefixes(isDefaultGateway, lease, addresses.v6 !== null);
   return [
-    { kind: "set-link", ...on, ...NO_SETTINGS, isUp: true },
+    { kind: "set-link", ...on, ...NO_SETTINGS, isUp: true, hardwareAddress: wantedMac },
     { kind: "add-address", ...on, address: `${addresses.v4}/32` },
     ...(addresses.v6 === null ? [] : [{ kind: "add-address", ...on, address: `${addresses.v6}/128` } as const]),
     route(on, `${GATEWAY_V4}/32`, null),
@@ -171,7 +173,7 @@ function resultOf(outer: Link, inner: Link, plan: PodLinkPlan): Result {
   return {
     interfaces: [
       { name: outer.name, mac: outer.hardwareAddress ?? "", mtu },
-      { name: inner.name, mac: inner.hardwareAddress ?? "", mtu, sandbox: netns },
+      { name: inner.name, mac: plan.wantedMac ?? inner.hardwareAddress ?? "", mtu, sandbox: netns },
     ],
     ...addressing(plan, 1),
   };

@@ -96,8 +96,9 @@ function planOf(
   addresses: PodAddresses,
   lease: HostLease,
 ): LinkPlan {
-  const { name: network, mtuBytes, isDefaultGateway } = config;
-  return { network, attachment, addresses, mtuBytes: mtuBytes ?? lease.mtuBytes, isDefaultGateway, lease };
+  const { name: network, isDefaultGateway, wantedMac } = config;
+  const mtuBytes = config.mtuBytes ?? lease.mtuBytes;
+  return { network, attachment, addresses, mtuBytes, wantedMac, isDefaultGateway, lease };
 }
 
 function rulesOf({ config }: Request, lease: HostLease): PoolRules {

@@ -6,12 +6,12 @@ import { formatPrefix } from "../net/prefix.js";
 import { AddressBook } from "./address-book.js";
 import { attachmentKey } from "./address-pool.js";
 import { BridgeAttachments } from "./bridge.js";
-import { isByHand } from "./by-hand.js";
 import { asCniError, CniCode, CniError } from "./cni-error.js";
 import { daemonFault } from "./daemon-ready.js";
 import { findPlugin } from "./delegate.js";
 import { delegateConfig } from "./delegate-config.js";
 import { type HostLease, readHostLease } from "./host-lease.js";
+import { isOutsider } from "./outsiders.js";
 import { surveyPods } from "./pod-link.js";
 import type { AddRequest, Attachment, CheckRequest, Request } from "./request.js";
 import { RoutedAttachments } from "./routed.js";
@@ -91,10 +91,10 @@ class Network {
     await this.#routed.remove(attachment, this.#request.config.name);
   }
 
-  /** One that cannot be removed does not keep back the others. What a person attached is not the runtime's to collect. */
+  /** One that cannot be removed does not keep back the others. What others attached is not the runtime's to collect. */
   async #collect(valid: readonly Attachment[]): Promise<void> {
     const keys = new Set(valid.map(attachmentKey));
-    const isStale = (known: Attachment): boolean => !keys.has(attachmentKey(known)) && !isByHand(known);
+    const isStale = (known: Attachment): boolean => !keys.has(attachmentKey(known)) && !isOutsider(known);
     const failures: string[] = [];
     for (const attachment of (await this.attachments()).filter(isStale)) {
       await this.#remove(attachment).catch((error: unknown) => {
