@@ -9,6 +9,7 @@ import { HopsackError, messageOf } from "../errors.js";
 import { builtFile } from "../lab/background.js";
 import { attempt, run } from "../lab/command.js";
 import { cleanUp } from "./cleanup.js";
+import { installCni, uninstallCni } from "./service-cni.js";
 
 const SERVICE = "hopsackd.service";
 const UNIT = `/etc/systemd/system/${SERVICE}`;
@@ -27,7 +28,8 @@ export function addServiceCommand(program: Command): void {
   service
     .command("install")
     .description("install the unit and a file for its settings; starts nothing, and changes no settings that are there")
-    .action(install);
+    .option("--cni", "the CNI plugin and a network configuration for container runtimes, too")
+    .action(({ cni }: { readonly cni?: boolean }) => install(cni === true));
   service
     .command("uninstall")
     .description("stop the service, and remove its unit, its settings and everything it left on this host")
@@ -35,13 +37,14 @@ export function addServiceCommand(program: Command): void {
     .action(({ keepSettings }: { readonly keepSettings?: boolean }) => uninstall(keepSettings === true));
 }
 
-async function install(): Promise<void> {
+async function install(hasCni: boolean): Promise<void> {
   checkSystem("installed");
   const daemon = realpathSync(builtFile("cli/hopsackd.js"));
   const shipped = join(dirname(daemon), "../../systemd");
   await put(UNIT, unitFor(await readFile(join(shipped, SERVICE), "utf8"), process.execPath, daemon));
   if (!existsSync(SETTINGS)) await put(SETTINGS, await readFile(join(shipped, "hopsackd.env"), "utf8"));
   await run("systemctl", ["daemon-reload"]);
+  if (hasCni) installCni([process.execPath, realpathSync(builtFile("hopsack-cni.js"))]);
   process.stdout.write(`${UNIT} and ${SETTINGS} are in place
 say in the latter where the leases live, then: systemctl enable --now hopsackd
 `);
@@ -73,6 +76,7 @@ async function uninstall(keepsSettings: boolean): Promise<void> {
   checkSystem("uninstalled");
   const places = readPlaces({}, await readSettings());
   if (existsSync(UNIT)) await run("systemctl", ["disable", "--now", SERVICE]);
+  uninstallCni();
   await remove(UNIT, `${UNIT}.d`);
   await run("systemctl", ["daemon-reload"]);
   await attempt("systemctl", ["reset-failed", SERVICE]); // fails when it has not failed

@@ -22,6 +22,8 @@ const CHECKOUT = fileURLToPath(new URL("../..", import.meta.url));
 const PACKAGE = "/media";
 const UNIT = "/etc/systemd/system/hopsackd.service";
 const SETTINGS = "/etc/hopsack/hopsackd.env";
+const CONFLIST = "/etc/cni/net.d/10-hopsack.conflist";
+const CNI_PLUGIN = "/opt/cni/bin/hopsack";
 const CALLS = "/run/systemctl-calls";
 
 interface Ending {
@@ -51,16 +53,17 @@ function calls(): string[] {
   return lines;
 }
 
-/** Everything below /etc, /run and /var/lib that a service could leave. */
+/** Everything below /etc, /run and /var/lib that a service could leave, and what it could add to /opt. */
 function files(): string[] {
-  return ["/etc", "/run", "/var/lib"].flatMap((folder) =>
+  const below = ["/etc", "/run", "/var/lib"].flatMap((folder) =>
     readdirSync(folder, { recursive: true, encoding: "utf8" }).map((name) => join(folder, name)),
   );
+  return [...below, ...readdirSync("/opt")];
 }
 
 function makeWorld(): void {
   run("mount -t tmpfs tmpfs /mnt");
-  for (const folder of ["etc", "var/lib"]) {
+  for (const folder of ["etc", "opt", "var/lib"]) {
     const upper = `/mnt/${folder}`;
     mkdirSync(`${upper}/work`, { recursive: true });
     mkdirSync(`${upper}/upper`);
@@ -143,6 +146,48 @@ inOwnNamespace(t, import.meta.url, () => {
     t.match(service("uninstall"), { status: 0, stdout: "nothing to clean\n" }, "a second time");
     calls();
   });
+
+  t.test(
+    "--cni puts plugin and configuration where runtimes look, and uninstall takes back what was not changed",
+    async (t) => {
+      const before = files();
+      const answer = service("install --cni");
+      t.match(answer, {
+        status: 0,
+        stderr: "",
+        stdout: /^\/opt\/cni\/bin\/hopsack is in place\n\/etc\/cni\/net\.d\/10-hopsack\.conflist is in place\n/,
+      });
+      t.strictSame(JSON.parse(readFileSync(CONFLIST, "utf8")), {
+        cniVersion: "1.0.0",
+        name: "hopsack",
+        plugins: [{ type: "hopsack", attach: "routed" }],
+      });
+      const version = spawnSync(CNI_PLUGIN, { encoding: "utf8", env: { CNI_COMMAND: "VERSION" }, input: "{}" });
+      t.match(
+        JSON.parse(version.stdout),
+        { supportedVersions: ["0.3.1", "0.4.0", "1.0.0", "1.1.0"] },
+        "without a PATH",
+      );
+      t.equal(service("install --cni").status, 0, "a second time too");
+      t.equal(service("uninstall").status, 0);
+      calls();
+      t.strictSame(files(), before);
+
+      service("install --cni");
+      appendFileSync(CONFLIST, "\n");
+      t.match(service("install --cni").stdout, `${CONFLIST} is there and not ours; it is left as it is\n`);
+      writeFileSync(CNI_PLUGIN, "another's");
+      const ending = service("uninstall");
+      for (const path of [CNI_PLUGIN, CONFLIST]) {
+        t.match(ending.stdout, `${path} was changed since it was installed; it is left as it is\n`);
+        t.ok(existsSync(path));
+      }
+      calls();
+      rmSync(CONFLIST);
+      rmSync("/opt/cni", { recursive: true });
+      t.strictSame(files(), before);
+    },
+  );
 
   t.test("--keep-settings keeps settings and leases", async (t) => {
     service("install");
