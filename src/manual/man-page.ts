@@ -1,4 +1,5 @@
 // Man pages in the macros of man(7), from the table of commands. Pure; write-manual.ts puts them into files.
+import { CALLED, INSTALL, KEYS, OWN_CODES, SUMMARY } from "../cni/help.js";
 import { ERROR_CODES } from "../errors.js";
 import type { ManualCommand, ManualEntry, ManualOption } from "./command-table.js";
 
@@ -24,10 +25,10 @@ const FILES: readonly ManualEntry[] = [
   { term: "/run/flannel/subnet.env", help: "subnet and MTU of this host, in flannel's words" },
 ];
 
-/** hopsack(1), a page for each of its commands, and hopsackd(8). */
+/** hopsack(1), a page for each of its commands, hopsackd(8) and hopsack-cni(8). */
 export function manPages(hopsack: ManualCommand, hopsackd: ManualCommand, edition: Edition): ManPage[] {
   const topics = hopsack.commands.filter(({ path }) => path !== "hopsack help");
-  const names = [...topics.map(({ path }) => `${pageName(path)}(1)`), "hopsackd(8)"];
+  const names = [...topics.map(({ path }) => `${pageName(path)}(1)`), "hopsack-cni(8)", "hopsackd(8)"];
   return [
     page(hopsack, 1, edition, [...overview(hopsack, topics), ...errors("hopsack"), ...seeAlso(names)]),
     ...topics.map((topic) =>
@@ -37,8 +38,9 @@ export function manPages(hopsack: ManualCommand, hopsackd: ManualCommand, editio
       ...commandBody(hopsackd),
       ...section("FILES", entries(FILES)),
       ...errors("hopsackd"),
-      ...seeAlso(["hopsack(1)", "systemd.service(5)"]),
+      ...seeAlso(["hopsack(1)", "hopsack-cni(8)", "systemd.service(5)"]),
     ]),
+    pluginPage(edition),
   ];
 }
 
@@ -53,6 +55,24 @@ function page(command: ManualCommand, number: 1 | 8, { version, date }: Edition,
     ...body,
   ];
   return { name, section: number, text: `${lines.join("\n")}\n` };
+}
+
+/** The CNI plugin has no command line: its page says what a network configuration may have. */
+function pluginPage(edition: Edition): ManPage {
+  const nothing = { arguments: [], options: [], commands: [], closing: "" };
+  const plugin = { ...nothing, path: "hopsack-cni", usage: "hopsack-cni [--help]", help: SUMMARY };
+  return page(plugin, 8, edition, [
+    ...section("DESCRIPTION", [...prose(CALLED), ".PP", ...prose(INSTALL)]),
+    ...section("NETWORK CONFIGURATION", [
+      ...prose("Keys beside cniVersion, name and type, which is hopsack:"),
+      ...entries(KEYS),
+    ]),
+    ...section("ERRORS", [
+      ...prose("The codes of the specification, and these of its own in the error that is printed:"),
+      ...entries(OWN_CODES),
+    ]),
+    ...seeAlso(["hopsack(1)", "hopsackd(8)"]),
+  ]);
 }
 
 function overview(hopsack: ManualCommand, topics: readonly ManualCommand[]): string[] {

@@ -6,6 +6,7 @@ import { fileURLToPath } from "node:url";
 import type { Command } from "commander";
 import t from "tap";
 import { hopsackCommand } from "../../../src/cli/program.js";
+import { CniCode } from "../../../src/cni/cni-error.js";
 import { hopsackdCommand } from "../../../src/daemon/options.js";
 import { ERROR_CODES } from "../../../src/errors.js";
 import { describeCommand } from "../../../src/manual/command-table.js";
@@ -48,6 +49,17 @@ t.test("every command, argument and option that --help lists is in the man page"
     t.ok(terms.length > 0, command.name());
     for (const term of terms) t.ok(page.includes(` ${term} `), `${command.name()}: ${term}`);
   }
+});
+
+t.test("the CNI plugin's page has every key and every error code of its own", async (t) => {
+  const page = PAGES.find(({ name }) => name === "hopsack-cni");
+  t.equal(page?.section, 8);
+  const source = readFileSync(`${ROOT}/src/cni/network-config.ts`, "utf8");
+  const keys = ["attach", ...[...source.matchAll(/Of\(input, "([a-zA-Z]+)"/g)].map(([, key = ""]) => key)];
+  for (const key of keys.filter((key) => !["runtimeConfig", "prevResult"].includes(key))) {
+    t.match(page?.text, new RegExp(`^\\.B .*\\b${key}\\b`, "m"), key);
+  }
+  for (const code of Object.values(CniCode).filter((code) => code >= 100)) t.match(page?.text, `.B ${code}\n`);
 });
 
 t.test("every error code is explained", async (t) => {
