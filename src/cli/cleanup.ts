@@ -12,6 +12,7 @@ import { flannelChains } from "../kernel/flannel-iptables.js";
 import { hasFlannelDevice, kernelLeftovers, type Leftover } from "../kernel/leftovers.js";
 import { Rtnetlink } from "../kernel/rtnetlink.js";
 import { type Prefix, parsePrefix } from "../net/prefix.js";
+import { POLICY_TABLES } from "../policy/ruleset.js";
 
 interface Wishes {
   readonly hasFlannel: boolean;
@@ -71,7 +72,13 @@ async function checkNobodyRuns({ statusSocket }: Places, hasFlannel: boolean): P
 
 async function find(rtnetlink: Rtnetlink, places: Places, hasFlannel: boolean): Promise<Leftover[]> {
   const networks = await knownNetworks(places.subnetFile);
-  const inKernel = await kernelLeftovers({ rtnetlink, deviceName: places.deviceName, networks, hasFlannel });
+  const inKernel = await kernelLeftovers({
+    rtnetlink,
+    deviceName: places.deviceName,
+    networks,
+    hasFlannel,
+    hostTables: POLICY_TABLES,
+  });
   const isFlannels = !hasFlannel && (flanneldPid() !== null || hasFlannelDevice(rtnetlink.links()));
   const files = [...(isFlannels ? [] : [places.subnetFile]), places.leaseCache, places.statusSocket];
   return [...inKernel, ...(hasFlannel ? await flannelChains() : []), ...(await leftFiles(files))];

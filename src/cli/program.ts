@@ -8,6 +8,7 @@ import { addDockerCommands } from "./docker.js";
 import { addDoctorCommand } from "./doctor.js";
 import { addLabCommand } from "./lab.js";
 import { addLeasesCommand } from "./leases.js";
+import { addPolicyCommand } from "./policy.js";
 import { addServiceCommand } from "./service.js";
 import { addStatusCommand } from "./status.js";
 import { addTopCommand } from "./top.js";
@@ -27,6 +28,7 @@ export function hopsackCommand(): Command {
   addTopCommand(program);
   addDoctorCommand(program);
   addLeasesCommand(program);
+  addPolicyCommand(program);
   addCleanupCommand(program);
   addAttachCommands(program);
   addDockerCommands(program);

@@ -2,6 +2,7 @@
 import type { DirectionReport, StatusReport, TrafficReport } from "../daemon/status.js";
 import { formatBytes, formatCount, formatDuration, type Paint, tableLines, withDimTitles } from "./output.js";
 import { peerLines } from "./peer-lines.js";
+import { policyLines } from "./policy-screen.js";
 
 const LABEL_WIDTH = 10;
 
@@ -12,6 +13,7 @@ export function renderStatus(report: StatusReport, paint: Paint, now: number, pe
     warningLines(report, paint),
     facts(report, now),
     peerLines(report, paint, now, peersLimit),
+    report.policies.length === 0 ? [] : policyLines(report.policies, paint),
     report.traffic === null ? [] : trafficLines(report.traffic, paint),
     dropLines(report, paint),
   ]);

@@ -36,6 +36,7 @@ export class CniError extends Error {
 }
 
 const OF_HOPSACK: Partial<Record<ErrorCode, number>> = {
+  BAD_POLICY: CniCode.badConfig,
   NETWORK_FULL: CniCode.subnetFull,
   ADDRESS_REFUSED: CniCode.badConfig,
   ALREADY_ATTACHED: CniCode.alreadyThere,

@@ -21,6 +21,8 @@ export const KEYS: readonly Entry[] = [
   { term: "subnetFile", help: "the lease of this host; default /run/flannel/subnet.env" },
   { term: "daemonSocket", help: "hopsackd's --status-socket; default /run/hopsack/hopsackd.sock" },
   { term: "dataDir", help: "what the plugin keeps; default /run/hopsack/cni" },
+  { term: "policyFile", help: "the policy of this host; default /var/lib/hopsack/policy.json" },
+  { term: "labels", help: 'of the pods, for policies: {"role": "web"}; the capability labels adds more' },
   { term: "mtu", help: "of the interfaces; default the lease's" },
   { term: "delegate, ipam", help: "bridge: flannel's keys, handed on to the other plugins" },
   { term: "isDefaultGateway", help: "routed: the pod's default route is through this interface; default true" },

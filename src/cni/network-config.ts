@@ -1,6 +1,9 @@
 // The plugin's part of a network configuration: flannel's keys (subnetFile, delegate, ipam …) and our own. Pure.
 import { isJsonObject, type JsonObject } from "../lease/json-object.js";
 import { parseMac } from "../net/mac.js";
+import { labelFault } from "../policy/labels.js";
+import { defaultPlaces } from "../policy/places.js";
+import type { Labels } from "../policy/policy.js";
 import { CniCode, CniError } from "./cni-error.js";
 
 const ATTACH_WAYS = ["bridge", "routed"] as const;
@@ -14,6 +17,10 @@ export interface NetworkConfig {
   readonly daemonSocket: string;
   /** What the plugin keeps. On a tmpfs it is gone after a reboot, as the pods are. */
   readonly dataDir: string;
+  /** What `hopsack policy apply` was given last. */
+  readonly policyFile: string;
+  /** Of every pod, and those of the capability `labels`: what policies go by. */
+  readonly labels: Labels;
   /** null: the lease's. */
   readonly mtuBytes: number | null;
   /** `routed`: the pod's default route is through this interface. */
@@ -45,12 +52,15 @@ const MTU_LIMIT = 65_535;
 
 /** @throws CniError badConfig, unsupportedField */
 export function parseNetworkConfig(input: JsonObject): NetworkConfig {
+  const subnetFile = pathOf(input, "subnetFile", DEFAULTS.subnetFile);
   const config: NetworkConfig = {
     name: nameOf(input.name),
     attach: attachOf(input.attach),
-    subnetFile: pathOf(input, "subnetFile", DEFAULTS.subnetFile),
+    subnetFile,
     daemonSocket: pathOf(input, "daemonSocket", DEFAULTS.daemonSocket),
     dataDir: pathOf(input, "dataDir", DEFAULTS.dataDir),
+    policyFile: pathOf(input, "policyFile", defaultPlaces(subnetFile).policyFile),
+    labels: labelsOf(input),
     mtuBytes: numberOf(input, "mtu", MTU_LIMIT),
     isDefaultGateway: booleanOf(input, "isDefaultGateway", true),
     coolDownSeconds: numberOf(input, "coolDownSeconds", COOL_DOWN_LIMIT_SECONDS) ?? DEFAULTS.coolDownSeconds,
@@ -136,6 +146,17 @@ function wantedMac(input: JsonObject): string | null {
   if (mac === undefined) return null;
   if (typeof mac === "string" && parseMac(mac) !== undefined) return mac;
   throw bad("runtimeConfig.mac", mac, "six bytes in hex with colons");
+}
+
+function labelsOf(input: JsonObject): Labels {
+  const given = { ...objectOf(input, "labels"), ...objectOf(objectOf(input, "runtimeConfig") ?? {}, "labels") };
+  return Object.fromEntries(
+    Object.entries(given).map(([key, value]) => {
+      const fault = labelFault(key, value);
+      if (fault === null && typeof value === "string") return [key, value];
+      throw new CniError(CniCode.badConfig, `labels in the network configuration: ${fault}`);
+    }),
+  );
 }
 
 function bad(key: string, value: unknown, rule: string): CniError {

@@ -3,6 +3,7 @@
 import { join } from "node:path";
 import { Rtnetlink } from "../kernel/rtnetlink.js";
 import { formatPrefix } from "../net/prefix.js";
+import { HostPolicy } from "../policy/host-policy.js";
 import { AddressBook } from "./address-book.js";
 import { attachmentKey } from "./address-pool.js";
 import { BridgeAttachments } from "./bridge.js";
@@ -11,6 +12,7 @@ import { daemonFault } from "./daemon-ready.js";
 import { findPlugin } from "./delegate.js";
 import { delegateConfig } from "./delegate-config.js";
 import { type HostLease, readHostLease } from "./host-lease.js";
+import { knownPod } from "./known-pod.js";
 import { isOutsider } from "./outsiders.js";
 import { surveyPods } from "./pod-link.js";
 import type { AddRequest, Attachment, CheckRequest, Request } from "./request.js";
@@ -39,14 +41,16 @@ class Network {
   readonly #request: Request;
   readonly #bridged: BridgeAttachments;
   readonly #routed: RoutedAttachments;
+  readonly #policy: HostPolicy;
 
   constructor(request: Request, host: Rtnetlink) {
-    const { name, dataDir } = request.config;
+    const { name, dataDir, policyFile } = request.config;
     const folder = join(dataDir, name);
     const book = new AddressBook(folder, () => surveyPods(host, name));
     this.#request = request;
     this.#bridged = new BridgeAttachments(folder, book);
     this.#routed = new RoutedAttachments(book, host);
+    this.#policy = new HostPolicy({ policyFile, cniDataDir: dataDir });
   }
 
   async perform(): Promise<string> {
@@ -75,7 +79,14 @@ class Network {
 
   async #add(request: AddRequest): Promise<string> {
     const lease = await this.#lease(CniCode.tryAgainLater);
-    return this.#isRouted ? this.#routed.add(request, lease) : this.#bridged.add(request, lease);
+    const result = await (this.#isRouted ? this.#routed.add(request, lease) : this.#bridged.add(request, lease));
+    try {
+      await this.#policy.putPod(knownPod(request, result));
+    } catch (error) {
+      await this.#remove(request.attachment).catch(() => undefined); // GC tries again
+      throw error;
+    }
+    return result;
   }
 
   async #check(request: CheckRequest): Promise<void> {
@@ -87,16 +98,33 @@ class Network {
   }
 
   async #remove(attachment: Attachment): Promise<void> {
+    await this.#forgetPod(attachment); // before somebody else gets its address
     if (await this.#bridged.remove(attachment, this.#request)) return;
     await this.#routed.remove(attachment, this.#request.config.name);
+  }
+
+  /** A pod must go even where its rules cannot; the daemon looks after them. */
+  async #forgetPod(attachment: Attachment): Promise<void> {
+    try {
+      await this.#policy.removePod({ network: this.#request.config.name, ...attachment });
+    } catch (error) {
+      process.stderr.write(
+        `hopsack: ${attachmentKey(attachment)} goes, its rules stay: ${asCniError(error).message}\n`,
+      );
+    }
   }
 
   /** One that cannot be removed does not keep back the others. What others attached is not the runtime's to collect. */
   async #collect(valid: readonly Attachment[]): Promise<void> {
     const keys = new Set(valid.map(attachmentKey));
-    const isStale = (known: Attachment): boolean => !keys.has(attachmentKey(known)) && !isOutsider(known);
+    const pods = (await this.#policy.pods()).filter(({ network }) => network === this.#request.config.name);
+    const known = new Map(
+      [...(await this.attachments()), ...pods].map((attachment) => [attachmentKey(attachment), attachment]),
+    );
+    const isStale = (attachment: Attachment): boolean =>
+      !keys.has(attachmentKey(attachment)) && !isOutsider(attachment);
     const failures: string[] = [];
-    for (const attachment of (await this.attachments()).filter(isStale)) {
+    for (const attachment of [...known.values()].filter(isStale)) {
       await this.#remove(attachment).catch((error: unknown) => {
         failures.push(`${attachmentKey(attachment)}: ${asCniError(error).message}`);
       });

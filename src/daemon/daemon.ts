@@ -17,6 +17,7 @@ import { failure, type Logger } from "./log.js";
 import { serveMetrics } from "./metrics-server.js";
 import type { DaemonOptions } from "./options.js";
 import { findOutset } from "./outset.js";
+import { PolicyWatch } from "./policy-watch.js";
 import { chosenConfig, RunningDaemon } from "./running-daemon.js";
 import { pairOf, Service } from "./service.js";
 import { initialState, noteStoreLost } from "./state.js";
@@ -122,7 +123,8 @@ async function start(context: Context, handover: Handover, signal: AbortSignal):
     await showMetrics(context, underlay.address);
   }
   if (outset.own !== null) bells.doubt.ring(); // whether it still is ours, the store has to say
-  const daemon = new RunningDaemon({ ...context, store, storeTrouble, cache, forwarding, findUnderlay }, own);
+  const policy = watchPolicy(context, kernel);
+  const daemon = new RunningDaemon({ ...context, store, storeTrouble, cache, forwarding, findUnderlay, policy }, own);
   undo.push("lease", () => daemon.giveUpSubnet());
   undo.push("commands", () => forwarding.endCommands(), COMMANDS_LIMIT_MS); // they end while the subnet is still ours
 
@@ -134,6 +136,14 @@ async function start(context: Context, handover: Handover, signal: AbortSignal):
   service.begin(state);
   log.info({ peers: state.peers.length, millisecondsToReady: Math.round(performance.now()) }, "ready");
   return daemon;
+}
+
+function watchPolicy({ world, options, state, log }: Context, kernel: Kernel): PolicyWatch {
+  const policy = world.openPolicy(options);
+  const trouble = new Trouble("policy", state, log, world.clock);
+  const watch = new PolicyWatch({ policy, watchTables: kernel.watchTables, clock: world.clock, log, trouble });
+  state.readPolicies = () => watch.report();
+  return watch;
 }
 
 async function showStatus({ state, options, undo, leave }: Context, handover: Handover): Promise<void> {

@@ -5,11 +5,13 @@ import { linkReach } from "../backend/direct-route.js";
 import { createBackend } from "../backend/registry.js";
 import { Pump } from "../dataplane/pump.js";
 import { HopsackError, messageOf } from "../errors.js";
+import { isAboutTable } from "../kernel/concerns.js";
 import { attachPrograms } from "../kernel/link-programs.js";
 import { findOverlap } from "../kernel/overlap.js";
-import { Reconciler } from "../kernel/reconciler.js";
+import { NETLINK_NETFILTER, NFNLGRP_NFTABLES, Reconciler } from "../kernel/reconciler.js";
 import { Rtnetlink } from "../kernel/rtnetlink.js";
 import type { Link } from "../netlink/link.js";
+import { HostPolicy } from "../policy/host-policy.js";
 import { openStore } from "../store/registry.js";
 import { systemClock } from "./clock.js";
 import { openProbeSocket } from "./probe-socket.js";
@@ -34,6 +36,7 @@ export const host: World = {
   closeDescriptors,
   openPump: (options) => Pump.open(options),
   openProbeSocket,
+  openPolicy: (places) => new HostPolicy(places),
   enableForwarding: (hasIpv6) => enableForwarding(hasIpv6, sysctls),
   hostWarnings: (hasIpv6) => forwardingWarnings(hasIpv6, sysctls.read),
 };
@@ -152,6 +155,17 @@ function openKernel(): Kernel {
         onLinkMade: refuseRouterAdvertisements,
         openMonitor: (groups, onMessages, protocol) => new addon.NetlinkMonitor(groups, onMessages, protocol),
       }),
+    watchTables: (name, onChange) => {
+      const onRules = (messages: readonly Uint8Array[]): void => {
+        if (messages.length === 0 || messages.some((message) => isAboutTable(message, name))) onChange(); // 0: some were lost
+      };
+      try {
+        const monitor = new addon.NetlinkMonitor([NFNLGRP_NFTABLES], onRules, NETLINK_NETFILTER);
+        return () => monitor.close();
+      } catch {
+        return () => {}; // a kernel without nf_tables has no rules to lose
+      }
+    },
     attachFilters: (instance) => (programs) => attachPrograms(rtnetlink, instance, programs),
     linkReach: (linkIndex) => linkReach(rtnetlink.routes(), linkIndex),
     isLinkThere: (ifIndex) => rtnetlink.links().some((link) => link.index === ifIndex),

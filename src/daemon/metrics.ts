@@ -3,6 +3,8 @@
 import { type OpenMetricsContentType, type PrometheusContentType, Registry } from "prom-client";
 import type { OffloadSwitches } from "../addon.js";
 import type { PumpCounters } from "../dataplane/pump.js";
+import { DIRECTIONS } from "../policy/policy.js";
+import type { PolicyReport } from "../policy/policy-report.js";
 import { type Distribution, KnownCounter, KnownGauge, KnownHistogram, type Sample } from "./known-metrics.js";
 import { LoopLag } from "./loop-lag.js";
 import type { DaemonState } from "./state.js";
@@ -23,6 +25,7 @@ type ContentType = OpenMetricsContentType | PrometheusContentType;
 interface Source {
   readonly state: DaemonState;
   counters: PumpCounters | null;
+  policies: readonly PolicyReport[];
 }
 
 interface Page {
@@ -41,12 +44,13 @@ export async function exposition(state: DaemonState, accept = ""): Promise<{ con
   pages.set(state, ofState);
   const page = ofState.get(type) ?? createPage(state, type);
   ofState.set(type, page);
+  page.source.policies = await state.readPolicies();
   page.source.counters = state.readCounters?.() ?? null;
   return { contentType: page.registry.contentType, body: await page.registry.metrics() };
 }
 
 function createPage(state: DaemonState, type: ContentType): Page {
-  const source: Source = { state, counters: null };
+  const source: Source = { state, counters: null, policies: [] };
   const registry = new Registry<ContentType>();
   registry.setContentType(type);
   const registers = [registry];
@@ -54,6 +58,7 @@ function createPage(state: DaemonState, type: ContentType): Page {
   const gauge: AddMetric = (name, help, read) => void new KnownGauge({ name, help, registers }, read);
   const histogram: AddHistogram = (name, help, read) => void new KnownHistogram({ name, help, registers }, read);
   addTraffic(source, counter);
+  addPolicies(source, counter);
   addPump(source, gauge, counter, histogram);
   addControl(state, gauge);
   addWork(state, counter, gauge);
@@ -132,6 +137,25 @@ function addTraffic(source: Source, counter: AddMetric): void {
     'Bytes of inner packets sent to a peer and accepted from it; those beyond --metrics-per-peer together as peer="other".',
     () => peerSamples(source.state),
   );
+}
+
+/** One series for each policy, direction and verdict, however many pods there are. */
+function addPolicies(source: Source, counter: AddMetric): void {
+  const samples = (unit: "packets" | "bytes") => (): Sample[] =>
+    source.policies.flatMap((policy) =>
+      DIRECTIONS.flatMap((direction) =>
+        Object.entries(policy[direction] ?? {}).map(([verdict, counted]) => ({
+          labels: { policy: policy.name, direction, verdict },
+          value: counted[unit],
+        })),
+      ),
+    );
+  counter(
+    "hopsack_policy_packets_total",
+    "Packets that a policy of this host allowed (answers left out), and packets to or from its pods that were denied.",
+    samples("packets"),
+  );
+  counter("hopsack_policy_bytes_total", "Bytes of the packets in hopsack_policy_packets_total.", samples("bytes"));
 }
 
 function peerSamples({ peers, readPeerBytes }: DaemonState): Sample[] {

@@ -7,6 +7,7 @@ import type { VxlanEngine } from "../backend/backend.js";
 import type { Engine } from "../dataplane/accelerator.js";
 import { HopsackError } from "../errors.js";
 import type { ForwardAcceptance } from "../kernel/forward-rules.js";
+import { DEFAULT_SUBNET_FILE, defaultPlaces, type PolicyPlaces } from "../policy/places.js";
 import { commandOption, type Flag, type GivenOptions, readValue } from "./flags.js";
 import { nodeName } from "./identity.js";
 import type { MetricsAddress } from "./metrics-server.js";
@@ -15,7 +16,7 @@ import * as values from "./option-values.js";
 import { readStoreOptions, STORE_FLAGS, type StoreOptions } from "./store-options.js";
 
 /** What tells the hopsackds of one host apart. */
-export interface Places {
+export interface Places extends PolicyPlaces {
   readonly subnetFile: string;
   /** Where the leases are kept that are known, for a start while the store is away. */
   readonly leaseCache: string;
@@ -57,8 +58,6 @@ export type Invocation =
   | { readonly kind: "run"; readonly options: DaemonOptions }
   | { readonly kind: "print"; readonly text: string };
 
-const DEFAULT_SUBNET_FILE = "/run/flannel/subnet.env";
-
 const FLAGS = {
   netConfig: { name: "net-config", value: "PATH", help: "network configuration (JSON) to use instead of the store's" },
   backend: { name: "backend", value: "TYPE", help: "backend to use instead of the network configuration's" },
@@ -78,6 +77,16 @@ const FLAGS = {
     name: "lease-cache",
     value: "PATH",
     help: "where to keep the known leases, for a start while the store is away (default: /var/lib/hopsack/known-leases.json, or beside a --subnet-file of another folder)",
+  },
+  policyFile: {
+    name: "policy-file",
+    value: "PATH",
+    help: "where `hopsack policy` keeps the policy of this host's pods (default: /var/lib/hopsack/policy.json, or beside a --subnet-file of another folder)",
+  },
+  cniDataDir: {
+    name: "cni-data-dir",
+    value: "PATH",
+    help: "the CNI plugin's dataDir, where the pods are known (default: /run/hopsack/cni, or cni beside a --subnet-file of another folder)",
   },
   ipMasq: { name: "ip-masq", value: null, help: "masquerade what leaves the overlay network" },
   ipForward: {
@@ -258,8 +267,21 @@ export function readPlaces(given: GivenOptions, env: NodeJS.ProcessEnv): Places 
   return {
     subnetFile,
     leaseCache: readValue(FLAGS.leaseCache, values.path, given, env) ?? defaultLeaseCache(subnetFile),
+    ...readPolicyPlaces(given, env),
     deviceName: readValue(FLAGS.device, values.deviceName, given, env) ?? "flannel0",
     statusSocket: readValue(FLAGS.statusSocket, values.socketPath, given, env) ?? "/run/hopsack/hopsackd.sock",
+  };
+}
+
+/** Those of readPolicyPlaces(), for other commands. */
+export const POLICY_PLACE_FLAGS: readonly Flag[] = [FLAGS.policyFile, FLAGS.cniDataDir, FLAGS.subnetFile];
+
+/** @throws BAD_OPTION */
+export function readPolicyPlaces(given: GivenOptions, env: NodeJS.ProcessEnv): PolicyPlaces {
+  const places = defaultPlaces(readValue(FLAGS.subnetFile, values.path, given, env) ?? DEFAULT_SUBNET_FILE);
+  return {
+    policyFile: readValue(FLAGS.policyFile, values.path, given, env) ?? places.policyFile,
+    cniDataDir: readValue(FLAGS.cniDataDir, values.path, given, env) ?? places.cniDataDir,
   };
 }
 

@@ -14,6 +14,7 @@ import type { Forwarding, Setting } from "./forwarding.js";
 import type { LeaseCache } from "./lease-cache.js";
 import { keepLease } from "./lease-keeper.js";
 import { failure } from "./log.js";
+import type { PolicyWatch } from "./policy-watch.js";
 import { Prober } from "./prober.js";
 import { noteStoreHeard, noteStoreLost, type WarningTopic } from "./state.js";
 import { isOutside, isRetryable, Trouble } from "./trouble.js";
@@ -32,6 +33,7 @@ export interface RunningParts extends Context {
   readonly storeTrouble: Trouble;
   readonly cache: LeaseCache;
   readonly forwarding: Forwarding;
+  readonly policy: PolicyWatch;
   /** @throws NO_INTERFACE, NO_ADDRESS */
   readonly findUnderlay: () => Underlay;
 }
@@ -83,6 +85,7 @@ export class RunningDaemon {
       this.#followConfig(both),
       this.#keepCache(both),
       this.#prober.run(both),
+      this.#parts.policy.run(both),
     ];
     try {
       await Promise.all(loops);

@@ -5,6 +5,7 @@ import type { EngineReport } from "../dataplane/accelerator.js";
 import type { PeerBytesReading } from "../dataplane/peer-slots.js";
 import type { PumpCounters } from "../dataplane/pump.js";
 import type { Lease, TimedLease } from "../lease/lease.js";
+import type { PolicyReport } from "../policy/policy-report.js";
 import type { Reach } from "./reach.js";
 
 /** `waiting`: for the store, before the first lease. `ready`: packets can flow. */
@@ -20,6 +21,7 @@ export type WarningTopic =
   | "config"
   | "cache"
   | "command"
+  | "policy"
   | "probe";
 
 /** What happened since the start, for metrics. */
@@ -83,6 +85,8 @@ export interface DaemonState {
   readProbeAddress: () => string | null;
   /** What is wrong with the host's own settings at the moment of asking. */
   readHostWarnings: () => readonly string[];
+  /** What the policies of this host do, at the moment of asking. */
+  readPolicies: () => Promise<readonly PolicyReport[]>;
   readonly tallies: Tallies;
   /** What is wrong now and being worked on. */
   readonly warnings: Map<WarningTopic, string>;
@@ -129,6 +133,7 @@ export function initialState(fixed: Pick<DaemonState, "version" | "node" | "star
     probeAddressOf: () => null,
     readProbeAddress: () => null,
     readHostWarnings: () => [],
+    readPolicies: async () => [],
     tallies: {
       repairs: new Map(),
       forwardingUpdates: 0,

@@ -138,7 +138,7 @@ async function answerTo(state: DaemonState, request: IncomingMessage): Promise<A
   const [path] = (request.url ?? "/").split("?");
   switch (path) {
     case "/status": {
-      const body = `${JSON.stringify(statusReport(state, Date.now()))}\n`;
+      const body = `${JSON.stringify(statusReport(state, Date.now(), await state.readPolicies()))}\n`;
       return { status: 200, contentType: "application/json; charset=utf-8", body };
     }
     case "/metrics": {

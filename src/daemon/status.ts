@@ -6,6 +6,7 @@ import type { PeerBytes } from "../dataplane/peer-slots.js";
 import type { PumpCounters } from "../dataplane/pump.js";
 import { describeLease, type Lease } from "../lease/lease.js";
 import { formatPrefix } from "../net/prefix.js";
+import type { PolicyReport } from "../policy/policy-report.js";
 import { PROBE_PORT } from "./probe-socket.js";
 import type { Reach, ReachState } from "./reach.js";
 import type { DaemonState, LinkVolume, Phase } from "./state.js";
@@ -43,6 +44,8 @@ export interface StatusReport {
   readonly peers: readonly PeerReport[];
   readonly traffic: TrafficReport | null;
   readonly drops: readonly DropReport[];
+  /** Of this host; empty without any, and where nobody asked nft: on the page. */
+  readonly policies: readonly PolicyReport[];
   readonly offloads: Readonly<Record<keyof OffloadSwitches, boolean>> | null;
 }
 
@@ -125,8 +128,8 @@ export interface DropReport {
 const NAMED_PEERS_LIMIT = 5;
 const TUN_RING_FULL = "the TUN device's queue was full: the host sends faster than the pump takes packets";
 
-/** @param now milliseconds since the epoch */
-export function statusReport(state: DaemonState, now: number): StatusReport {
+/** @param now milliseconds since the epoch @param policies as `state.readPolicies` tells them, which takes a moment */
+export function statusReport(state: DaemonState, now: number, policies: readonly PolicyReport[] = []): StatusReport {
   const counters = state.readCounters?.() ?? null;
   return {
     version: state.version,
@@ -154,6 +157,7 @@ export function statusReport(state: DaemonState, now: number): StatusReport {
     peers: peerReports(state),
     traffic: counters === null ? null : trafficReport(counters),
     drops: dropReports(state, counters),
+    policies,
     offloads: counters?.offloads ?? null,
   };
 }

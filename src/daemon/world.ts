@@ -8,6 +8,8 @@ import type { Pump, PumpOptions } from "../dataplane/pump.js";
 import type { HopsackError } from "../errors.js";
 import type { OverlapInput } from "../kernel/overlap.js";
 import type { Reconciler, ReconcilerOptions } from "../kernel/reconciler.js";
+import type { HostPolicy } from "../policy/host-policy.js";
+import type { PolicyPlaces } from "../policy/places.js";
 import type { LeaseStore } from "../store/lease-store.js";
 import type { OpenStoreOptions } from "../store/registry.js";
 import type { Clock } from "./clock.js";
@@ -34,6 +36,7 @@ export interface World {
   /** @throws NO_TUN, DEVICE_BUSY, NOT_PERMITTED, PORT_TAKEN, HANDOVER_FAILED */
   openPump(options: PumpOptions): RunningPump;
   readonly openProbeSocket: typeof openProbeSocket;
+  openPolicy(places: PolicyPlaces): Pick<HostPolicy, "sync" | "read" | "pods" | "counters">;
   /** Switches forwarding of IP packets on; the settings that it changed: `net.ipv4.ip_forward`. @throws NOT_PERMITTED */
   enableForwarding(hasIpv6: boolean): string[];
   /** Settings of this host that keep packets from flowing now, each a sentence with its cure. */
@@ -61,6 +64,8 @@ export interface Kernel {
   findUnderlay(choice: UnderlayChoice): Underlay;
   findOverlap(input: Omit<OverlapInput, "links" | "addresses" | "routes">): HopsackError | null;
   openReconciler(options: Omit<ReconcilerOptions, "rtnetlink" | "openMonitor" | "onLinkMade">): PlanKeeper;
+  /** Calls back when somebody changes nftables tables of this name, or may have; returns how to end that. */
+  watchTables(name: string, onChange: () => void): () => void;
   /** Whom this link reaches without a router, as the routes are now. */
   linkReach(linkIndex: number): LinkReach;
   /** Where eBPF programs need filters of tc; `instance` is what ours are known by. */

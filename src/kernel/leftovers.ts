@@ -36,6 +36,8 @@ export interface LeftoverQuery {
   readonly networks: readonly Prefix[];
   /** flannel's too. */
   readonly hasFlannel: boolean;
+  /** Of families and names, e.g. `inet hopsack_policy`: whatever instance they are of. */
+  readonly hostTables: readonly string[];
 }
 
 const PURPOSE: NftPurpose = {
@@ -51,7 +53,8 @@ export async function kernelLeftovers(query: LeftoverQuery): Promise<Leftover[]>
   const links = query.rtnetlink.links();
   const routes = query.rtnetlink.routes();
   const devices = links.filter((link) => isLeftDevice(link, routes, query));
-  const tables = [`inet ${tableName(query.deviceName)}`, ...(query.hasFlannel ? FLANNEL_TABLES : [])];
+  const own = [`inet ${tableName(query.deviceName)}`, ...query.hostTables];
+  const tables = [...own, ...(query.hasFlannel ? FLANNEL_TABLES : [])];
   return [
     ...leftRoutes(routes, links, devices, query).map((change) => kernelLeftover("route", change, query)),
     ...devices.map(({ index, name }) =>

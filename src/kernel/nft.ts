@@ -1,5 +1,5 @@
-// Runs the program nft, and says in one sentence why it did not do what it was asked. Called by nftables.ts, forward-rules.ts and
-// leftovers.ts only.
+// Runs the program nft, and says in one sentence why it did not do what it was asked. Called by nftables.ts, forward-rules.ts,
+// leftovers.ts and policy/host-policy.ts only.
 import { execFile } from "node:child_process";
 import { errnoOf, HopsackError, messageOf } from "../errors.js";
 
@@ -25,11 +25,16 @@ export async function changeRules(input: string, purpose: NftPurpose): Promise<v
 
 /**
  * What nft lists, e.g. of `["table", "inet", "hopsack-flannel0"]`; null where there is no such thing.
+ * @param form `-a`: with handles; `-s`: without what counters have counted; `-j`: as JSON
  * @throws TOOL_MISSING
  */
-export async function listRules(what: readonly string[], purpose: NftPurpose): Promise<string | null> {
+export async function listRules(
+  what: readonly string[],
+  purpose: NftPurpose,
+  form: "-a" | "-s" | "-j" = "-a",
+): Promise<string | null> {
   try {
-    return await runNft(["-a", "list", ...what], "", purpose);
+    return await runNft([form, "list", ...what], "", purpose);
   } catch (error) {
     if (error instanceof HopsackError && error.code === "TOOL_MISSING") throw error;
     return null;

@@ -15,8 +15,8 @@ import type { Rtnetlink } from "./rtnetlink.js";
 
 /** RTNLGRP_*: links, neighbours, and addresses and routes of both families. */
 const EVENT_GROUPS = [1, 3, 5, 7, 9, 11];
-const NETLINK_NETFILTER = 12;
-const NFNLGRP_NFTABLES = 7;
+export const NETLINK_NETFILTER = 12;
+export const NFNLGRP_NFTABLES = 7;
 /** A change may bring forth another (a link that goes down takes its routes along): so often it is looked again. */
 const ROUNDS_LIMIT = 4;
 /** From an event to the look at the kernel, so that a burst of events is one look. */

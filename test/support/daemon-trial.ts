@@ -131,6 +131,12 @@ export class Trial {
       checkPrivileges: () => this.#step("privileges", "check privileges"),
       hostWarnings: () => [],
       openProbeSocket: async () => ({ send: () => {}, close: () => {} }),
+      openPolicy: () => ({
+        sync: async () => "unchanged",
+        read: async () => null,
+        pods: async () => [],
+        counters: async () => new Map(),
+      }),
       enableForwarding: () => [],
       machineId: () => "",
       createBackend,
@@ -145,6 +151,7 @@ export class Trial {
         linkVolume: () => null,
         transmitDrops: () => 0,
         linkReach: () => this.reach,
+        watchTables: () => () => {},
         attachFilters: () => () => () => {},
         openReconciler: (events) => {
           this.events = events;

@@ -137,3 +137,8 @@ export class Daemon {
 export function hopsack(host: Host, commandLine: string): string {
   return run(`ip netns exec ${host.name} ${UNHOOKED.join(" ")} ${process.execPath} ${TOOL} ${commandLine}`);
 }
+
+/** The same, not waited for: whoever is to be killed. */
+export function startHopsack(host: Host, commandLine: string): ChildProcess {
+  return spawn("ip", ["netns", "exec", host.name, ...UNHOOKED, process.execPath, TOOL, ...commandLine.split(" ")]);
+}

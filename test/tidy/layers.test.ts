@@ -19,6 +19,7 @@ const TYPESCRIPT_LAYERS: Readonly<Record<string, number>> = {
   store: 3,
   kernel: 3,
   dataplane: 3,
+  policy: 3,
   daemon: 4,
   lab: 4,
   cni: 4,
@@ -33,6 +34,8 @@ const TYPESCRIPT_SIBLINGS: readonly string[] = [
   "wire → net",
   "net → errors.ts",
   "dataplane → backend",
+  "policy → kernel",
+  "policy → store",
 ];
 
 const NATIVE_LAYERS: Readonly<Record<string, number>> = { wire: 0, io: 0, tables: 1, pump: 2, bpf: 2, addon: 3 };

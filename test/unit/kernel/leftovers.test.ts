@@ -44,7 +44,7 @@ async function found(
 ) {
   const rtnetlink = { filters: () => [], links: () => [...links], routes: () => [...routes], apply: () => [] };
   const networks = network === null ? [] : [network].flatMap((text) => parsePrefix(text) ?? []);
-  const leftovers = await kernelLeftovers({ rtnetlink, deviceName: "unit-test", networks, hasFlannel });
+  const leftovers = await kernelLeftovers({ rtnetlink, deviceName: "unit-test", networks, hasFlannel, hostTables: [] });
   return leftovers.map(({ kind, what }) => `${kind} ${what}`);
 }
 
