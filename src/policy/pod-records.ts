@@ -1,5 +1,5 @@
 // The pods of this host as policies see them, a file each: addresses, labels, and where a bridge carries them. Written by cni/ and by
-// `hopsack policy label`, under the lock of policy-keeper.ts.
+// `hopsack policy label`, under the lock of host-policy.ts.
 import { mkdir, readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { errnoOf, HopsackError } from "../errors.js";

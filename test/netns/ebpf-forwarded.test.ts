@@ -20,6 +20,8 @@ import { run, until } from "../support/netns.js";
 import { pings, received, sha256 } from "../support/traffic.js";
 
 const STREAM_BYTES = 20_000_000;
+/** Of a stream those that are no super-packets. */
+const FEW_PACKETS = STREAM_BYTES / 1472 / 2;
 const hasNft = spawnSync("nft", ["--version"]).status === 0;
 const OFFLOADS = "tso off gso off tx-udp-segmentation off";
 
@@ -71,7 +73,7 @@ withDaemons(t, import.meta.url, async () => {
       const before = { a: carried(place, a), b: carried(place, b) };
       t.equal(await received(podA, podB, podB.address, bytes), sha256(bytes));
       t.ok(carried(place, a).sent >= before.a.sent + STREAM_BYTES / 1472, "sent by the programs");
-      t.equal(carried(place, b).superPacketsReceived, before.b.superPacketsReceived, "received by the pump");
+      t.ok(carried(place, b).received < before.b.received + FEW_PACKETS, "received by the pump");
       t.equal(await received(podB, podA, podA.address, bytes), sha256(bytes));
       const payload = randomBytes(SEGMENT_BYTES * SEGMENTS);
       t.equal(await datagramsReceived(podA, podB, podB.address, payload), sha256(payload));
@@ -94,7 +96,7 @@ withDaemons(t, import.meta.url, async () => {
       const bytes = randomBytes(STREAM_BYTES);
       const before = carried(place, b);
       t.equal(await received(podA, lan, "10.244.2.0", bytes), sha256(bytes));
-      t.equal(carried(place, b).superPacketsReceived, before.superPacketsReceived, "received by the pump");
+      t.ok(carried(place, b).received < before.received + FEW_PACKETS, "received by the pump");
       const payload = randomBytes(SEGMENT_BYTES * SEGMENTS);
       t.equal(await datagramsReceived(podA, lan, "10.244.2.0", payload), sha256(payload));
       t.equal(await received(lan, podA, podA.address, bytes), sha256(bytes));

@@ -41,13 +41,9 @@ export async function startPair(
 }
 
 /** Packets that the programs have carried. */
-export function carried(place: Place, host: Host): { sent: number; received: number; superPacketsReceived: number } {
+export function carried(place: Place, host: Host): { sent: number; received: number } {
   const { sent, received } = place.status(host).traffic?.carriedByEbpf ?? {};
-  return {
-    sent: sent?.packets ?? 0,
-    received: received?.packets ?? 0,
-    superPacketsReceived: received?.superPackets ?? 0,
-  };
+  return { sent: sent?.packets ?? 0, received: received?.packets ?? 0 };
 }
 
 /** Sends all bytes in one UDP super-packet (UDP_SEGMENT); the sha256 of the datagrams that arrived. */
