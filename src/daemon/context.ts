@@ -17,6 +17,8 @@ export interface Context {
   readonly undo: UndoStack;
   /** How this process ends when another one goes on in its place: what is in force stays. */
   readonly leave: UndoStack;
+  /** What comes after that, once the other one carries the packets. */
+  readonly packets: UndoStack;
   readonly bells: Bells;
 }
 

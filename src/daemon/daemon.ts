@@ -1,6 +1,5 @@
 // The daemon from its first step to its last: what is made here is taken back here. Once it holds a lease, running-daemon.ts goes
 // on; status and metrics only read the state that is kept here.
-import type { HandedOver } from "../addon.js";
 import { CommandRunner, LEAVING_LIMIT_MS } from "../kernel/commands.js";
 import { type Lease, type LeaseAttrs, subnetsOf } from "../lease/lease.js";
 import type { SubnetPair } from "../lease/subnet-allocator.js";
@@ -18,6 +17,7 @@ import { serveMetrics } from "./metrics-server.js";
 import type { DaemonOptions } from "./options.js";
 import { findOutset } from "./outset.js";
 import { PolicyWatch } from "./policy-watch.js";
+import type { Predecessor } from "./pump-opening.js";
 import { chosenConfig, RunningDaemon } from "./running-daemon.js";
 import { pairOf, Service } from "./service.js";
 import { initialState, noteStoreLost } from "./state.js";
@@ -53,7 +53,17 @@ export async function runDaemon(options: DaemonOptions, world: World, log: Logge
   const state = initialState(fixed);
   const bells = { changed: new Bell(), doubt: new Bell(), host: new Bell(), config: new Bell() };
   const service = new Service(world.service, world.sendNotification, log);
-  const context = { options, world, log, state, service, undo: new UndoStack(), leave: new UndoStack(), bells };
+  const context = {
+    options,
+    world,
+    log,
+    state,
+    service,
+    undo: new UndoStack(),
+    leave: new UndoStack(),
+    packets: new UndoStack(),
+    bells,
+  };
   const handover = new Handover(context);
   const over = AbortSignal.any([signal, handover.signal]);
   try {
@@ -65,8 +75,13 @@ export async function runDaemon(options: DaemonOptions, world: World, log: Logge
     state.phase = "stopping";
     log.info({ reason: over.aborted ? String(over.reason) : "failure" }, "stopping");
     service.stopping();
-    const steps = SUCCESSION.includes(over.reason) ? context.leave : context.undo;
-    await steps.run(UNDO_STEP_LIMIT_MS, (step, error) => log.warn({ step, ...failure(error) }, "stop_step_failed"));
+    const take = (steps: UndoStack) =>
+      steps.run(UNDO_STEP_LIMIT_MS, (step, error) => log.warn({ step, ...failure(error) }, "stop_step_failed"));
+    if (SUCCESSION.includes(over.reason)) {
+      await take(context.leave);
+      await handover.letBegin();
+      await take(context.packets);
+    } else await take(context.undo);
     log.info("stopped");
     handover.over();
   }
@@ -112,13 +127,15 @@ async function start(context: Context, handover: Handover, signal: AbortSignal):
   await forwarding.prepare();
   // Device and socket are opened before a lease is taken: where that fails, nobody else has noticed this host.
   if (options.takeover === null) {
-    await forwarding.open(inheritedPair(context));
+    await forwarding.open(endedPredecessor(context));
     await showMetrics(context, underlay.address);
   }
   const request = { config, attrs: forwarding.leaseAttrs(), previous };
   const own = outset.own ?? (await storeTrouble.persist(signal, isRetryable, () => store.acquire(request)));
   if (options.takeover !== null) {
-    await forwarding.open(await takeOver(options.takeover, world, signal));
+    const predecessor = await takeOver(options.takeover, world, signal);
+    undo.push("predecessor", () => predecessor.dismiss());
+    await forwarding.open(predecessor);
     await showStatus(context, handover);
     await showMetrics(context, underlay.address);
   }
@@ -161,11 +178,11 @@ async function showMetrics({ state, options, log, undo, leave }: Context, underl
   log.info({ address, port: server.port }, "metrics_open");
 }
 
-/** What the service manager kept for us; what is no use is closed. */
-function inheritedPair({ world }: Context): HandedOver | null {
+/** What the service manager kept for us of a process that has ended; what is no use is closed. */
+function endedPredecessor({ world }: Context): Predecessor | null {
   const { pair, unused } = pairOf(world.service.inherited);
   world.closeDescriptors(unused.map(({ fd }) => fd));
-  return pair;
+  return pair === null ? null : { pair, dismiss: async () => {} };
 }
 
 async function openStore({ options, world, log, undo, bells }: Context): Promise<LeaseStore> {
@@ -198,7 +215,7 @@ function ownSubnets(
 }
 
 function makeForwarding(context: Context, kernel: Kernel, setting: Setting, ownSubnets: readonly Prefix[]): Forwarding {
-  const { options, world, log, state, service, undo, leave, bells } = context;
+  const { options, world, log, state, service, undo, leave, packets, bells } = context;
   const openPlanKeeper = (networks: readonly Prefix[]): PlanKeeper =>
     kernel.openReconciler({
       deviceName: options.deviceName,
@@ -226,6 +243,7 @@ function makeForwarding(context: Context, kernel: Kernel, setting: Setting, ownS
   undo.push("kernel_plan", () => forwarding.closePlan());
   undo.push("packets", () => forwarding.closePump());
   undo.push("commands", () => forwarding.endCommands(), COMMANDS_LIMIT_MS);
-  leave.push("forwarding", () => forwarding.leave());
+  leave.push("kernel_plan", () => forwarding.leavePlan());
+  packets.push("packets", () => forwarding.leavePackets());
   return forwarding;
 }

@@ -1,7 +1,6 @@
 // Leases in, plan out, plan applied: device, kernel state, forwarding table and subnet.env, in the order in which packets
 // need them. Never tries again: daemon.ts does, by calling apply() once more.
 import { isDeepStrictEqual } from "node:util";
-import type { HandedOver } from "../addon.js";
 import type { Backend, BackendInput, Underlay } from "../backend/backend.js";
 import { usesIpv6Underlay } from "../backend/vxlan.js";
 import type { CommandRunner } from "../kernel/commands.js";
@@ -14,7 +13,7 @@ import { EngineNote } from "./engine-note.js";
 import { failure, type Logger } from "./log.js";
 import type { DaemonOptions } from "./options.js";
 import { PeerChooser } from "./peers.js";
-import { openPump } from "./pump-opening.js";
+import { openPump, type Predecessor } from "./pump-opening.js";
 import type { Service } from "./service.js";
 import { type DaemonState, NO_PUMP } from "./state.js";
 import type { Kernel, PlanKeeper, RunningPump, World } from "./world.js";
@@ -46,6 +45,8 @@ export class Forwarding {
   #planKeeper: PlanKeeper;
   #isReachKnown = true;
   #pump: RunningPump | null = null;
+  /** Until this process carries the packets. */
+  #predecessor: Predecessor | null = null;
   /** The lease that this host speaks for. */
   #own: Lease | null = null;
   #isStarted = false;
@@ -143,13 +144,14 @@ export class Forwarding {
     this.#backend = this.#parts.world.createBackend(this.#backendInput);
   }
 
-  /** Opens device and socket, or goes on with those `handedOver`, so that a host on which that fails never takes a lease. */
-  async open(handedOver: HandedOver | null = null): Promise<void> {
+  /** Opens device and socket, or goes on with those of a predecessor, so that a host on which that fails never takes a lease. */
+  async open(before: Predecessor | null = null): Promise<void> {
     const { options, log, state, kernel, service, world } = this.#parts;
     const { socket, overheadBytes } = this.#backend;
     if (socket === null) {
-      if (handedOver !== null) world.closeDescriptors(Object.values(handedOver));
+      world.closeDescriptors(Object.values(before?.pair ?? {}));
       service.forget();
+      await before?.dismiss();
       return;
     }
     this.#planKeeper.freeName(socket.tunName);
@@ -166,7 +168,8 @@ export class Forwarding {
       answer: (datagram: Uint8Array) =>
         this.#own === null ? null : (socket.questions?.answer(this.#own, datagram) ?? null),
     };
-    const pump = await openPump(this.#parts, pumpOptions, handedOver);
+    const { pump, isHandedOver } = await openPump(this.#parts, pumpOptions, before);
+    if (isHandedOver) this.#predecessor = before;
     this.#pump = pump;
     service.keep(pump.descriptors());
     state.readDescriptors = () => pump.descriptors();
@@ -196,6 +199,8 @@ export class Forwarding {
 
     this.#forgetLostDevice();
     if (this.#pump === null) await this.open();
+    const isSuccession = this.#predecessor !== null;
+    if (isSuccession) await this.#goOn(pumpRoutes);
     this.#enableForwarding();
     const isKernelChanged = !isDeepStrictEqual(kernelPlan, this.#kernelPlan);
     if (isKernelChanged) {
@@ -203,11 +208,8 @@ export class Forwarding {
       await this.#planKeeper.setPlan(kernelPlan);
       this.#kernelPlan = kernelPlan;
     }
-    const isTableChanged = !isDeepStrictEqual(pumpRoutes, this.#pumpRoutes);
-    if (isTableChanged) {
-      this.#publish(pumpRoutes);
-      this.#pumpRoutes = pumpRoutes;
-    } else if (!wasReachKnown) this.#pump?.measurePaths();
+    const isTableChanged = this.#publish(pumpRoutes);
+    if (!isTableChanged && !wasReachKnown) this.#pump?.measurePaths();
     if (this.#pump !== null) this.#engineNote.note(this.#parts.log, this.#parts.options.engine, this.#pump.engine);
     this.#startPump();
     const isCommandRun = commands !== undefined && (await this.#parts.commands.follow(commands));
@@ -216,7 +218,7 @@ export class Forwarding {
     state.device =
       link === undefined ? null : { name: link.name, mtuBytes: link.mtuBytes, udpPort: this.#udpPortOf(link) };
     await this.#writeSubnetEnv(own, Math.min(...mtus)); // a packet that fits into every device
-    return isKernelChanged || isTableChanged || isCommandRun;
+    return isSuccession || isKernelChanged || isTableChanged || isCommandRun;
   }
 
   #udpPortOf(link: LinkPlan): number | null {
@@ -243,11 +245,16 @@ export class Forwarding {
     return this.#parts.commands.close();
   }
 
-  /** Ends the packet threads; kernel state stays, and so does a device that somebody else has open too. */
-  async leave(): Promise<void> {
+  /** Lets go of everything but the packets; kernel state stays. */
+  async leavePlan(): Promise<void> {
     this.#hasLeft = true;
-    this.#pump?.stop();
+    this.#pump?.endEngine();
     await this.#planKeeper.leave();
+  }
+
+  /** Ends the packet threads; a device that somebody else has open too stays. */
+  leavePackets(): void {
+    this.#pump?.stop();
   }
 
   /** Ends the packet threads; the device goes with them. */
@@ -317,13 +324,27 @@ export class Forwarding {
     }
   }
 
-  #publish(routes: Plan["pumpRoutes"]): void {
-    if (this.#pump === null) return;
-    const { tallies } = this.#parts.state;
-    const startedAt = performance.now();
-    this.#pump.publish(routes);
-    tallies.tablesPublished++;
-    tallies.tablesPublishedSeconds += (performance.now() - startedAt) / 1000;
+  /** A device that was handed over is as it should be, but for a reader: packets come before everything else. */
+  async #goOn(routes: Plan["pumpRoutes"]): Promise<void> {
+    this.#publish(routes);
+    this.#startPump();
+    const before = this.#predecessor;
+    this.#predecessor = null;
+    await before?.dismiss();
+  }
+
+  /** Whether it is another table. */
+  #publish(routes: Plan["pumpRoutes"]): boolean {
+    if (isDeepStrictEqual(routes, this.#pumpRoutes)) return false;
+    if (this.#pump !== null) {
+      const { tallies } = this.#parts.state;
+      const startedAt = performance.now();
+      this.#pump.publish(routes);
+      tallies.tablesPublished++;
+      tallies.tablesPublishedSeconds += (performance.now() - startedAt) / 1000;
+    }
+    this.#pumpRoutes = routes;
+    return true;
   }
 
   #startPump(): void {

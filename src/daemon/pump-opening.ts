@@ -18,14 +18,29 @@ interface Parts {
 
 type Options = Omit<PumpOptions, "handedOver">;
 
-/** @throws NO_TUN, DEVICE_BUSY, NOT_PERMITTED, PORT_TAKEN */
-export async function openPump(parts: Parts, options: Options, handedOver: HandedOver | null): Promise<RunningPump> {
-  return goOn(parts, options, handedOver) ?? (await openAnew(parts, options));
+/** Whom this process follows. */
+export interface Predecessor {
+  /** Its device and socket; null: its mode needed none. */
+  readonly pair: HandedOver | null;
+  /** This process carries the packets, or needs the device's name: resolves when the other one has closed both. May be called twice. */
+  dismiss(): Promise<void>;
 }
 
-/** null: there is nothing to go on with. */
-function goOn({ world, log, service }: Parts, options: Options, handedOver: HandedOver | null): RunningPump | null {
-  if (handedOver === null) return null;
+/** @throws NO_TUN, DEVICE_BUSY, NOT_PERMITTED, PORT_TAKEN */
+export async function openPump(
+  parts: Parts,
+  options: Options,
+  before: Predecessor | null,
+): Promise<{ readonly pump: RunningPump; readonly isHandedOver: boolean }> {
+  const handedOver = before?.pair ?? null;
+  const pump = handedOver === null ? null : goOn(parts, options, handedOver);
+  if (pump !== null) return { pump, isHandedOver: true };
+  await before?.dismiss();
+  return { pump: await openAnew(parts, options), isHandedOver: false };
+}
+
+/** null: what was handed over cannot be used. */
+function goOn({ world, log, service }: Parts, options: Options, handedOver: HandedOver): RunningPump | null {
   try {
     const pump = world.openPump({ ...options, handedOver });
     log.info({ device: pump.tunName }, "handover_used");

@@ -4,7 +4,7 @@
 import { chmodSync } from "node:fs";
 import { lstat, mkdir, rm } from "node:fs/promises";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import { connect } from "node:net";
+import { connect, type Socket } from "node:net";
 import { dirname } from "node:path";
 import { errnoOf, HopsackError, messageOf } from "../errors.js";
 import type { DaemonState } from "./state.js";
@@ -26,6 +26,8 @@ export interface HandoverSide {
   handOver(to: string): void;
   /** The other one has been answered. */
   end(): void;
+  /** The other one's connection has ended: it carries the packets, or is gone. */
+  succeeded(): void;
 }
 
 export interface StatusServer {
@@ -38,10 +40,15 @@ export interface StatusServer {
  * @throws ALREADY_RUNNING, NOT_PERMITTED, FILE_UNWRITABLE
  */
 export async function serveStatus(state: DaemonState, path: string, handover: HandoverSide): Promise<StatusServer> {
+  const connections = new Set<Socket>();
   const server = createServer((request, response) => {
-    if (request.method === "POST" && request.url?.startsWith("/handover?") === true)
-      handOver(handover, request, response);
-    else void respond(state, request, response);
+    const isHandover = request.method === "POST" && request.url?.startsWith("/handover?") === true;
+    if (!isHandover) void respond(state, request, response);
+    else if (handOver(handover, request, response)) connections.delete(request.socket); // it tells by its end
+  });
+  server.on("connection", (socket) => {
+    connections.add(socket);
+    socket.once("close", () => connections.delete(socket));
   });
   try {
     await mkdir(dirname(path), { recursive: true, mode: FOLDER_MODE });
@@ -51,11 +58,10 @@ export async function serveStatus(state: DaemonState, path: string, handover: Ha
     throw error instanceof HopsackError ? error : unusable(path, error);
   }
   return {
-    close: () =>
-      new Promise((resolve) => {
-        server.close(() => resolve()); // unlinks the socket
-        server.closeAllConnections();
-      }),
+    close: async () => {
+      server.close(); // unlinks the socket
+      for (const socket of connections) socket.destroy();
+    },
   };
 }
 
@@ -106,15 +112,19 @@ function unusable(path: string, cause: unknown): HopsackError {
   return new HopsackError(isForbidden ? "NOT_PERMITTED" : "FILE_UNWRITABLE", message, { cause });
 }
 
-function handOver(handover: HandoverSide, request: IncomingMessage, response: ServerResponse): void {
+/** Whether it is handed over; then the answer stays open for as long as the other one keeps the connection. */
+function handOver(handover: HandoverSide, request: IncomingMessage, response: ServerResponse): boolean {
   const to = new URL(request.url ?? "/", "http://localhost").searchParams.get("to") ?? "";
   try {
     handover.handOver(to);
-    response.once("close", () => handover.end());
-    send(response, text(200, "handed over"));
   } catch (error) {
     send(response, text(409, messageOf(error)));
+    return false;
   }
+  const { status, contentType, body } = text(200, "handing over");
+  response.once("close", () => handover.succeeded());
+  response.writeHead(status, { "content-type": contentType }).write(body, () => handover.end());
+  return true;
 }
 
 async function respond(state: DaemonState, request: IncomingMessage, response: ServerResponse): Promise<void> {

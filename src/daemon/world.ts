@@ -52,6 +52,7 @@ export type RunningPump = Pick<
   | "publish"
   | "measurePaths"
   | "start"
+  | "endEngine"
   | "stop"
   | "counters"
   | "peerBytes"

@@ -147,9 +147,14 @@ export class Pump {
     }
   }
 
-  /** Ends the threads; the device goes with them, and its addresses and routes with the device. */
+  /** Carries everything itself from here on: another process may want to put programs in the place of ours. */
+  endEngine(): void {
+    this.#accelerator.close(); // what comes after goes to the device and the socket, where this pump or a successor finds it
+  }
+
+  /** Ends the threads; the device goes with them, and its addresses and routes with the device, unless somebody else has it open. */
   stop(): void {
-    this.#accelerator.close(); // what comes after goes to the device and the socket, where a successor finds it
+    this.endEngine();
     this.#native.stop();
   }
 

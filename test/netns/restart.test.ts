@@ -217,6 +217,21 @@ withDaemons(t, import.meta.url, async () => {
     run(`ip netns exec ${hosts.a.name} ping -q -n -c 1 -W 2 ${hosts.target}`);
   });
 
+  t.test(
+    "a takeover by a daemon that cannot use the other one's device begins when that one has closed it",
+    async (t) => {
+      const hosts = await twoHosts(t, "o");
+      const old = hosts.place.start(t, hosts.a);
+      await peersKnown(old);
+      const next = hosts.place.start(t, hosts.a, "--naive", "--takeover", hosts.place.socket(hosts.a));
+      await next.logged("ready");
+      t.match(await old.ended, { status: 0 });
+      t.match(await next.logged("handover_unused"), { reason: /--naive/ });
+      await peersKnown(next);
+      run(`ip netns exec ${hosts.a.name} ping -q -n -c 1 -W 2 ${hosts.target}`);
+    },
+  );
+
   t.test("a takeover from nobody is refused in one sentence and leaves nothing behind", async (t) => {
     const hosts = await twoHosts(t, "n");
     const daemon = hosts.place.start(t, hosts.a, "--takeover", "/run/nobody.sock");

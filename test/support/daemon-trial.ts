@@ -186,6 +186,7 @@ export class Trial {
           publish: (routes) => this.#step("publish", `publish ${routes.map((route) => route.prefix).join(" ")}`),
           measurePaths: () => {},
           start: () => void this.deeds.push("start pump"),
+          endEngine: () => void this.deeds.push("end engine"),
           stop: () => {
             this.networkLinks.delete(tunIfIndex);
             this.deeds.push("stop pump");

@@ -1,6 +1,7 @@
 // Flows of packets that must arrive whatever is done to the daemons meanwhile.
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
+import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import type { Test } from "tap";
 import { type Host, UNHOOKED } from "./hopsackd.js";
@@ -18,13 +19,19 @@ export class Script {
   constructor(t: Test, host: Host, ...words: readonly string[]) {
     const argv = ["netns", "exec", host.name, ...UNHOOKED, ...words];
     this.#child = spawn("ip", argv, { stdio: ["ignore", "pipe", "inherit"] });
-    this.#child.stdout?.on("data", (chunk) => this.lines.push(...String(chunk).trim().split("\n")));
+    if (this.#child.stdout !== null) {
+      createInterface({ input: this.#child.stdout }).on("line", (line) => this.lines.push(line));
+    }
     this.ended = once(this.#child, "close");
     t.teardown(() => this.#child.kill("SIGKILL"));
   }
 
   async ready(): Promise<void> {
     await until("a script is ready", () => this.lines.includes("ready"));
+  }
+
+  signal(signal: NodeJS.Signals): void {
+    this.#child.kill(signal);
   }
 
   async kill(): Promise<void> {
@@ -75,7 +82,7 @@ export async function passed(host: Host, packets: number): Promise<void> {
 }
 
 /** Nothing has come for a while. */
-async function quiet(host: Host): Promise<void> {
+export async function quiet(host: Host): Promise<void> {
   let last = -1;
   await until("no packet comes any more", () => {
     const now = receivedPackets(host);

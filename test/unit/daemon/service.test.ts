@@ -150,7 +150,7 @@ t.test("a restart leaves lease, plan and what the service manager keeps", async 
   const told = trial.notified.length;
   trial.stopping.abort("SIGUSR2");
   t.equal(await ended, "stopped");
-  t.same(trial.deeds.slice(-2), ["stop pump", "leave plan"]);
+  t.same(trial.deeds.slice(-3), ["end engine", "leave plan", "stop pump"]);
   t.equal(trial.leases.leases().length, 1);
   t.same(trial.notified.slice(told), ["@manager: STOPPING=1"]);
 });
@@ -163,6 +163,7 @@ t.test("a daemon that takes over goes on with what it is given, and the other on
   trial.letters.push(
     { text: "FDSTORE=1\nFDNAME=hopsack-tun", fds: [7] },
     { text: "FDSTORE=1\nFDNAME=hopsack-udp", fds: [8] },
+    { text: "X_HOPSACK_BEGIN=1", fds: [] },
     { text: "STOPPING=1", fds: [] },
   );
   writeFileSync(`${old.socket}.next`, "left by a killed run");
@@ -170,13 +171,14 @@ t.test("a daemon that takes over goes on with what it is given, and the other on
   await trial.logged("ready");
   t.equal(await oldEnded, "stopped");
   t.ok(trial.deeds.includes("go on with pump"));
-  t.same(old.deeds.slice(-2), ["stop pump", "leave plan"]);
+  t.same(old.deeds.slice(-3), ["end engine", "leave plan", "stop pump"]);
   t.same(
     old.notified.map((text) => text.replace(/^\S*\/hopsackd\.sock/, "…")),
     [
       "….next: STATUS=handing over",
       "….next: FDSTORE=1 FDPOLL=0 FDNAME=hopsack-tun 100",
       "….next: FDSTORE=1 FDPOLL=0 FDNAME=hopsack-udp 101",
+      "….next: X_HOPSACK_BEGIN=1",
       "….next: STOPPING=1",
     ],
   );

@@ -1,5 +1,6 @@
+import { once } from "node:events";
 import { existsSync, linkSync, mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { request } from "node:http";
+import { type IncomingMessage, request } from "node:http";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -7,9 +8,10 @@ import t, { type Test } from "tap";
 import type { DaemonState } from "../../../src/daemon/state.js";
 import { type HandoverSide, serveStatus } from "../../../src/daemon/status-server.js";
 import { readyState } from "../../support/daemon-fixtures.js";
+import { until } from "../../support/daemon-trial.js";
 
 /** No daemon to take over from. */
-const NOBODY = { handOver: () => undefined, end: () => undefined };
+const NOBODY = { handOver: () => undefined, end: () => undefined, succeeded: () => undefined };
 
 interface Reply {
   readonly status: number | undefined;
@@ -110,10 +112,24 @@ t.test("who asks for a handover is answered before this daemon ends, and a refus
     if (to === "/bad") throw new Error("nobody is there");
     deeds.push(`hand over to ${to}`);
   };
-  const path = await serving(t, readyState(), { handOver, end: () => void deeds.push("end") });
+  const path = join(folderFor(t), "hopsackd.sock");
+  const server = await serveStatus(readyState(), path, {
+    handOver,
+    end: () => void deeds.push("end"),
+    succeeded: () => void deeds.push("succeeded"),
+  });
   t.match(await ask(path, "/handover?to=%2Fbad", "POST"), { status: 409, body: "nobody is there\n" });
   t.match(await ask(path, "/handover?to=%2Fgood"), { status: 404 });
   t.same(deeds, []);
-  t.match(await ask(path, "/handover?to=%2Fgood", "POST"), { status: 200, body: "handed over\n" });
-  t.same(deeds, ["hand over to /good", "end"]);
+
+  const successor = request({ socketPath: path, path: "/handover?to=%2Fgood", method: "POST" }).end();
+  const [response] = (await once(successor, "response")) as [IncomingMessage];
+  t.equal(response.statusCode, 200);
+  await until("it ends", () => deeds.includes("end"));
+  await server.close();
+  t.notOk(existsSync(path), "the place is free");
+  await t.rejects(ask(path, "/status"), "and nobody else is answered");
+  t.same(deeds, ["hand over to /good", "end"], "the connection outlives the server");
+  successor.on("error", () => undefined).destroy();
+  await until("its end is noticed", () => deeds.includes("succeeded"));
 });
