@@ -7,7 +7,8 @@ import { DIRECTIONS } from "../policy/policy.js";
 import type { PolicyReport } from "../policy/policy-report.js";
 import { type Distribution, KnownCounter, KnownGauge, KnownHistogram, type Sample } from "./known-metrics.js";
 import { LoopLag } from "./loop-lag.js";
-import type { DaemonState } from "./state.js";
+import { REACH_STATES, type Reach } from "./reach.js";
+import type { DaemonState, LinkVolume } from "./state.js";
 import { allWarnings, type DirectionReport, dropReports, trafficReport } from "./status.js";
 import { packetThreadCpu } from "./thread-cpu.js";
 
@@ -58,9 +59,11 @@ function createPage(state: DaemonState, type: ContentType): Page {
   const gauge: AddMetric = (name, help, read) => void new KnownGauge({ name, help, registers }, read);
   const histogram: AddHistogram = (name, help, read) => void new KnownHistogram({ name, help, registers }, read);
   addTraffic(source, counter);
+  addDevice(state, counter);
   addPolicies(source, counter);
   addPump(source, gauge, counter, histogram);
   addControl(state, gauge);
+  addProbes(state, gauge);
   addWork(state, counter, gauge);
   addProcess(state, gauge, counter, histogram);
   return { source, registry };
@@ -158,6 +161,30 @@ function addPolicies(source: Source, counter: AddMetric): void {
   counter("hopsack_policy_bytes_total", "Bytes of the packets in hopsack_policy_packets_total.", samples("bytes"));
 }
 
+/** The kernel's count, which the modes that the kernel carries have as well. */
+function addDevice(state: DaemonState, counter: AddMetric): void {
+  const perDirection = (read: (volume: LinkVolume) => readonly [sent: number, received: number]) => (): Sample[] => {
+    const volume = state.readDeviceVolume();
+    if (volume === null || state.device === null) return [];
+    const device = state.device.name;
+    const [sent, received] = read(volume);
+    return [
+      { labels: { device, direction: "sent" }, value: sent },
+      { labels: { device, direction: "received" }, value: received },
+    ];
+  };
+  counter(
+    "hopsack_device_packets_total",
+    "Packets that the kernel counts on the tunnel's device; a super-packet is one packet.",
+    perDirection(({ sentPackets, receivedPackets }) => [sentPackets, receivedPackets]),
+  );
+  counter(
+    "hopsack_device_bytes_total",
+    "Bytes that the kernel counts on the tunnel's device.",
+    perDirection(({ sentBytes, receivedBytes }) => [sentBytes, receivedBytes]),
+  );
+}
+
 function peerSamples({ peers, readPeerBytes }: DaemonState): Sample[] {
   const reading = readPeerBytes?.();
   if (reading === undefined) return [];
@@ -229,6 +256,36 @@ function addControl(state: DaemonState, gauge: AddMetric): void {
   gauge("hopsack_build_info", "Always 1; the labels say what runs.", () => [
     { labels: { version: state.version, backend: state.backendType ?? "", node_version: process.version }, value: 1 },
   ]);
+}
+
+/** What the probes say of the peers; nothing where nobody is probed. */
+function addProbes(state: DaemonState, gauge: AddMetric): void {
+  gauge("hopsack_probe_peers", "Peers by what the probes say of them.", () => {
+    if (state.readProbeAddress() === null) return [];
+    const states = reaches(state).map((reach) => reach.state);
+    return REACH_STATES.map((name) => ({
+      labels: { state: name },
+      value: states.filter((found) => found === name).length,
+    }));
+  });
+  gauge(
+    "hopsack_probe_round_trip_seconds",
+    "Of each peer's last answer, through both daemons: the median and the longest.",
+    () => {
+      const answering = reaches(state).filter((reach) => reach.state === "reachable");
+      const times = answering.flatMap((reach) => reach.roundTripMilliseconds ?? []).sort((x, y) => x - y);
+      const [median, longest] = [times[Math.floor(times.length / 2)], times.at(-1)];
+      if (median === undefined || longest === undefined) return [];
+      return [
+        { labels: { of: "median" }, value: median / 1000 },
+        { labels: { of: "longest" }, value: longest / 1000 },
+      ];
+    },
+  );
+}
+
+function reaches({ peers, readReach }: DaemonState): Reach[] {
+  return peers.flatMap((peer) => readReach(peer) ?? []);
 }
 
 /** What the daemon had to do. */

@@ -10,10 +10,10 @@ import { NOTHING_KNOWN, PeerReach, type Reach } from "./reach.js";
 import type { Trouble } from "./trouble.js";
 
 const INTERVAL_MS = 5000;
-/** Questions go out ten times a second, in rounds of ten at most. A round is smaller where half of the interval is enough for all. */
-const ROUND_PAUSE_MS = 100;
-const ROUND_LIMIT = 10;
-const ROUNDS = INTERVAL_MS / 2 / ROUND_PAUSE_MS;
+/** One round wakes this thread once, and the answers as a rule once more: that is most of what a question costs. */
+const ROUND_PAUSE_MS = 1000;
+/** Fifteen peers are asked every five seconds; a thousand, every five and a half minutes. */
+const ROUND_LIMIT = 3;
 /** A peer that has just appeared may not know this host yet, and would count its packets as those of a stranger. */
 const FIRST_QUESTION_MS = 1000;
 /** Whoever sends more than this is not heard until the second is over. */
@@ -47,6 +47,8 @@ export class Prober {
   /** Each in the order in which they are due. */
   readonly #fresh = new Set<PeerReach>();
   readonly #asked = new Set<PeerReach>();
+  /** Of those asked, who owes an answer that would decide something: asked again before it is everybody's turn. */
+  readonly #awaited = new Set<PeerReach>();
   #socket: { readonly address: string; readonly handle: ProbeSocket } | null = null;
   #failedTries = 0;
   #heard = { since: 0, count: 0 };
@@ -108,10 +110,8 @@ export class Prober {
       this.#byAddress.set(address, reach);
       this.#byLease.set(peer, reach);
     }
-    for (const gone of before.values()) {
-      this.#fresh.delete(gone);
-      this.#asked.delete(gone);
-    }
+    for (const gone of before.values())
+      for (const queue of [this.#fresh, this.#asked, this.#awaited]) queue.delete(gone);
   }
 
   async #listen(): Promise<void> {
@@ -132,9 +132,8 @@ export class Prober {
 
   #askRound(): void {
     const now = this.#parts.clock.monotonic();
-    const round = Math.min(ROUND_LIMIT, Math.ceil(this.#byAddress.size / ROUNDS));
-    for (let n = 0; n < round; n++) {
-      const reach = this.#next();
+    for (let n = 0; n < ROUND_LIMIT; n++) {
+      const reach = this.#next(now);
       if (reach === null || reach.dueAt > now) return;
       this.#ask(reach, now);
     }
@@ -146,8 +145,9 @@ export class Prober {
     reach.asked(token, now);
     reach.dueAt = now + INTERVAL_MS;
     this.#fresh.delete(reach);
-    this.#asked.delete(reach);
+    for (const queue of [this.#asked, this.#awaited]) queue.delete(reach);
     this.#asked.add(reach);
+    if (reach.isUndecided) this.#awaited.add(reach);
     this.#socket.handle.send(encodeQuestion(token), reach.address);
   }
 
@@ -157,8 +157,9 @@ export class Prober {
     const probe = parseProbe(datagram);
     const reach = this.#byAddress.get(from.address);
     if (probe === undefined || reach === undefined) return;
-    if (probe.kind === "answer") reach.answered(probe.token, clock.monotonic(), clock.now());
-    else {
+    if (probe.kind === "answer") {
+      if (reach.answered(probe.token, clock.monotonic(), clock.now())) this.#awaited.delete(reach);
+    } else {
       reach.heard(clock.now());
       this.#socket?.handle.send(answerTo(datagram), from.address, from.port);
     }
@@ -182,13 +183,16 @@ export class Prober {
 
   /** When there is something to do. */
   #nextAt(): number {
-    const dueAt = this.#next()?.dueAt ?? Number.MAX_SAFE_INTEGER;
+    const now = this.#parts.clock.monotonic();
+    const dueAt = this.#next(now)?.dueAt ?? Number.MAX_SAFE_INTEGER;
     const isWaiting = this.#socket === null && this.#company.ownAddress !== null;
     const nextAt = isWaiting ? this.#deafUntil : dueAt;
-    return Math.min(nextAt, this.#parts.clock.monotonic() + INTERVAL_MS);
+    return Math.min(nextAt, now + INTERVAL_MS);
   }
 
-  #next(): PeerReach | null {
+  #next(now: number): PeerReach | null {
+    const [awaited] = this.#awaited;
+    if (awaited !== undefined && awaited.dueAt <= now) return awaited;
     const [fresh] = this.#fresh;
     const [asked] = this.#asked;
     if (fresh === undefined || asked === undefined) return fresh ?? asked ?? null;

@@ -9,7 +9,8 @@ const WINDOW = 10;
  * `unknown`: too early to say. `silent`: has never answered, as hosts with flannel do, and any other whose answers something keeps back.
  * `lost`: has answered, and does no longer. `one-way`: its questions arrive here, but no answer to ours.
  */
-export type ReachState = "unknown" | "reachable" | "silent" | "lost" | "one-way";
+export const REACH_STATES = ["unknown", "reachable", "silent", "lost", "one-way"] as const;
+export type ReachState = (typeof REACH_STATES)[number];
 
 export interface Reach {
   readonly state: ReachState;
@@ -74,6 +75,11 @@ export class PeerReach {
     };
   }
 
+  /** Too few answers are missing to say so. */
+  get isUndecided(): boolean {
+    return this.#misses < MISSES_LIMIT;
+  }
+
   #miss(): void {
     if (this.#misses === 0) this.#isHeardSinceMiss = false;
     this.#misses++;
@@ -86,7 +92,7 @@ export class PeerReach {
   }
 
   #state(): ReachState {
-    if (this.#misses < MISSES_LIMIT) return this.#hasAnswered ? "reachable" : "unknown";
+    if (this.isUndecided) return this.#hasAnswered ? "reachable" : "unknown";
     if (this.#isHeardSinceMiss) return "one-way";
     return this.#hasAnswered ? "lost" : "silent";
   }

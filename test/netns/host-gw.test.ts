@@ -51,7 +51,7 @@ withDaemons(t, import.meta.url, async () => {
   run("ip link set br1 up");
   const a = await makeHost("a", "192.168.50.10");
   const b = await makeHost("b", "192.168.50.11");
-  const c = await makeHost("c", "172.16.0.12", "br1");
+  const c = await makeHost("c", "172.16.0.12", { bridge: "br1" });
   const r = await makeHost("r", "192.168.50.1");
   run("ip link add v-r1 type veth peer name eth1 netns r");
   run("ip link set v-r1 master br1 up");

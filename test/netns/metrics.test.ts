@@ -11,7 +11,7 @@ import { text } from "node:stream/consumers";
 import t, { type Test } from "tap";
 import { lostDuring, Script } from "../support/flow.js";
 import { type Host, makeHost, withDaemons } from "../support/hopsackd.js";
-import { scrape } from "../support/metrics.js";
+import { loopLagP99, scrape } from "../support/metrics.js";
 import { run, until } from "../support/netns.js";
 import { Place } from "../support/place.js";
 import { received } from "../support/traffic.js";
@@ -33,6 +33,7 @@ const SLOW_SCRAPES = `const { connect } = require("net");
     socket.write("GET /metrics HTTP/1.1\\r\\nhost:");
   };
   for (let i = 0; i < 1000; i++) open();`;
+const FULL_LOAD_SECONDS = 5;
 const SLOW_LIMIT_MS = 20_000;
 const MANY_PEERS = 1000;
 const SCRAPES = 50;
@@ -158,6 +159,20 @@ withDaemons(t, import.meta.url, async () => {
       await slow.kill();
     });
     t.equal(lost, 0);
+  });
+
+  t.test("how late the control loop is while the data path carries all it can", async (t) => {
+    const place = await start(t, { Type: "udp" });
+    run(`ip -n b addr add ${address(b)}/32 dev lo`);
+    t.teardown(() => run(`ip -n b addr del ${address(b)}/32 dev lo`));
+    const server = new Script(t, b, "iperf3", "-s", "-1", "--forceflush");
+    await until("iperf3 listens", () => server.lines.some((line) => line.includes("listening")));
+    scrape(place.socket(a)); // from now on it is looked at
+    const report = JSON.parse(run(`ip netns exec a iperf3 -c ${address(b)} -t ${FULL_LOAD_SECONDS} -P 4 -J`));
+    const page = scrape(place.socket(a));
+    const gigabits = (report.end.sum_received.bits_per_second / 1e9).toFixed(1);
+    t.ok(page.value("hopsack_event_loop_lag_seconds_count") > 10);
+    t.comment(`beside four streams of ${gigabits} Gbit/s together: p99 within ${loopLagP99(page) * 1000} ms`);
   });
 
   t.test("a scrape with a thousand peers costs less than ten milliseconds", async (t) => {

@@ -1,7 +1,9 @@
 // A real Prometheus scrapes real daemons, and every query of monitoring/ is put to it:
 //
 //   a: hopsackd, metrics on 192.168.50.10:9285 ──┐
-//   b: hopsackd, metrics on 192.168.50.11:9285 ──┼── br0
+//   b: hopsackd, metrics on 192.168.50.11:9285 ──┤
+//   c, d: the same on .12 and .13, carried by ───┼── br0
+//         the kernel (vxlan), with probes        │
 //   p: prometheus on 192.168.50.20:9090 ─────────┘
 import { spawn, spawnSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
@@ -19,7 +21,7 @@ global: { scrape_interval: 250ms, evaluation_interval: 250ms }
 rule_files: [${MONITORING}/alerts.yml]
 scrape_configs:
   - job_name: hopsack
-    static_configs: [{ targets: ["192.168.50.10:9285", "192.168.50.11:9285"] }]
+    static_configs: [{ targets: ["192.168.50.10:9285", "192.168.50.11:9285", "192.168.50.12:9285", "192.168.50.13:9285"] }]
 `;
 
 interface Series {
@@ -33,9 +35,11 @@ withDaemons(t, import.meta.url, async () => {
     t.pass("prometheus", { skip: fault });
     return;
   }
-  const [a, b, p] = await Promise.all([
+  const [a, b, c, d, p] = await Promise.all([
     makeHost("a", "192.168.50.10"),
     makeHost("b", "192.168.50.11"),
+    makeHost("c", "192.168.50.12"),
+    makeHost("d", "192.168.50.13"),
     makeHost("p", "192.168.50.20"),
   ]);
 
@@ -44,8 +48,12 @@ withDaemons(t, import.meta.url, async () => {
     async (t) => {
       const place = new Place(t);
       await place.startAll(t, [a, b], () => ["--metrics-address", "9285", "--probe-peers=false"]);
+      const kernels = new Place(t, '{"Network": "10.245.0.0/16", "Backend": {"Type": "vxlan"}}');
+      for (const host of [c, d]) await kernels.start(t, host, "--metrics-address", "9285").logged("ready");
       startPrometheus(t, place, p);
-      await until("both are scraped", () => ask(p, 'up{job="hopsack"} == 1').length === 2, PROMETHEUS_LIMIT_MS);
+      await until("all are scraped", () => ask(p, 'up{job="hopsack"} == 1').length === 4, PROMETHEUS_LIMIT_MS);
+      const answering = 'hopsack_probe_peers{state="reachable"} == 1';
+      await until("c and d answer each other", () => ask(p, answering).length === 2, PROMETHEUS_LIMIT_MS);
       run("ip netns exec a ping -q -c 3 -i 0.01 -I 10.244.1.0 10.244.2.0");
       run("ip -n a route del 10.244.0.0/16 dev flannel0"); // so that there is a repair to tell of
       await until("the repair is told", () => ask(p, "hopsack_repairs_total").length > 0);

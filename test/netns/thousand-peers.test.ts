@@ -1,27 +1,39 @@
 // A thousand peers in vxlan mode: leases written by a simulator into the file store, one real daemon. The figures are printed.
 //
 //   a: flannel.1 10.0.0.0, eth0 192.168.50.10 ── br0        and 1,000 hosts that only have leases: 10.<i>.<j>.0/24 at 172.16.<i>.<j>
-import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+//
+// Then in host-gw mode, where a crowd answers probes, and asks, at all of their addresses:
+//
+//   c: eth0 172.16.0.1/16 ── br0 ── crowd: eth0 172.16.0.2/16, and the addresses of all of these hosts
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import t from "tap";
+import { Script } from "../support/flow.js";
 import { type Host, makeHost, withDaemons } from "../support/hopsackd.js";
-import { run, until } from "../support/netns.js";
+import { ipJson, run, until } from "../support/netns.js";
 import { Place } from "../support/place.js";
 
 const PEERS = 1000;
 const CONFIG = '{"Network": "10.0.0.0/8", "SubnetLen": 24, "Backend": {"Type": "vxlan"}}';
 const QUIET_MS = 500;
 const IDLE_SECONDS = 5;
+const CROWD = fileURLToPath(new URL("../support/probe-crowd.py", import.meta.url));
+/** What probes cost is a matter of how many there are in a second, so not all peers have to be waited for. */
+const PROBED_PEERS = 20;
+const PROBING_SECONDS = 20;
+
+const addressOf = (n: number): string => `172.16.${1 + (n >> 8)}.${n & 255}`;
 
 /** Lease of the simulated host `n`; its MAC tells its generation. */
-function writeLease(place: Place, n: number, generation = 0): void {
+function writeLease(place: Place, n: number, { generation = 0, type = "vxlan" } = {}): void {
   const [high, low] = [1 + (n >> 8), n & 255];
   const hex = (byte: number): string => byte.toString(16).padStart(2, "0");
   const lease = {
-    PublicIP: `172.16.${high}.${low}`,
+    PublicIP: addressOf(n),
     PublicIPv6: null,
-    BackendType: "vxlan",
-    BackendData: { VNI: 1, VtepMAC: `02:00:00:${hex(generation)}:${hex(high)}:${hex(low)}` },
+    BackendType: type,
+    BackendData: type === "vxlan" ? { VNI: 1, VtepMAC: `02:00:00:${hex(generation)}:${hex(high)}:${hex(low)}` } : null,
     Node: `sim${n}`,
   };
   const folder = join(place.store, "subnets");
@@ -48,6 +60,27 @@ function cpuMilliseconds(pid: number): number {
   return (Number(fields[11]) + Number(fields[12])) * 10;
 }
 
+/** The kernel's own table of neighbours, which all namespaces share, has 1024 places. */
+function knowNeighbours(place: Place, host: Host, crowd: Host): void {
+  const mac = ipJson(`-n ${crowd.name} link show eth0`)[0]?.address;
+  const lines = Array.from(
+    { length: PEERS },
+    (_, n) => `neigh add ${addressOf(n)} lladdr ${mac} dev eth0 nud permanent`,
+  );
+  const batch = join(place.folder, "neighbours");
+  writeFileSync(batch, lines.join("\n"));
+  run(`ip -n ${host.name} -batch ${batch}`);
+}
+
+/** Of all threads so far, to the nanosecond. */
+function cpuNanoseconds(pid: number): number {
+  const tasks = readdirSync(`/proc/${pid}/task`);
+  return tasks.reduce(
+    (sum, task) => sum + Number(readFileSync(`/proc/${pid}/task/${task}/schedstat`, "utf8").split(" ")[0]),
+    0,
+  );
+}
+
 withDaemons(t, import.meta.url, async () => {
   const a = await makeHost("a", "192.168.50.10");
   run("ip -n a route add default via 192.168.50.1");
@@ -66,7 +99,7 @@ withDaemons(t, import.meta.url, async () => {
 
     const appliedMs: number[] = [];
     for (let generation = 1; generation <= 7; generation++) {
-      writeLease(place, 500, generation);
+      writeLease(place, 500, { generation });
       const line = await daemon.logged("forwarding_updated", generation);
       appliedMs.push(Number(line.milliseconds));
       const mac = `02:00:00:0${generation}:02:f4`;
@@ -98,5 +131,28 @@ withDaemons(t, import.meta.url, async () => {
     run(`sleep ${IDLE_SECONDS}`);
     const percent = (cpuMilliseconds(daemon.pid) - before) / (10 * IDLE_SECONDS);
     t.comment(`idle: ${percent.toFixed(2)} % of a core`);
+  });
+
+  t.test("a thousand peers that answer and ask: what the probes cost", async (t) => {
+    const place = new Place(t, CONFIG.replace("vxlan", "host-gw"));
+    mkdirSync(join(place.store, "subnets"));
+    for (let n = 0; n < PEERS; n++) writeLease(place, n, { type: "host-gw" });
+    const c = await makeHost("c", "172.16.0.1", { prefixLength: 16 });
+    const crowd = await makeHost("crowd", "172.16.0.2", { prefixLength: 16 });
+    for (const part of new Set(Array.from({ length: PEERS }, (_, n) => addressOf(n).replace(/\d+$/, "0/24"))))
+      run(`ip -n crowd route add local ${part} dev lo`);
+    knowNeighbours(place, c, crowd);
+    const answers = new Script(t, crowd, "python3", CROWD);
+    await answers.ready();
+    const daemon = place.start(t, c);
+    await daemon.logged("ready");
+    const reachable = (): number => place.status(c).peers.filter(({ reach }) => reach?.state === "reachable").length;
+    await until("peers are reachable", () => reachable() >= PROBED_PEERS, 60_000);
+    const before = cpuNanoseconds(daemon.pid);
+    run(`sleep ${PROBING_SECONDS}`);
+    const percent = (cpuNanoseconds(daemon.pid) - before) / (1e7 * PROBING_SECONDS);
+    const { questions = 0 } = await answers.end();
+    t.ok(questions >= PROBED_PEERS);
+    t.comment(`with probes: ${percent.toFixed(2)} % of a core, ${questions} questions in all`);
   });
 });

@@ -27,8 +27,8 @@ export interface Host {
 export type LogLine = Readonly<Record<string, unknown>> & { readonly event: string };
 
 /** `tests` in namespaces of their own, with the bridge, and the programs where all users find them. */
-export function withDaemons(t: Test, fileUrl: string, tests: () => Promise<void>): void {
-  inOwnNamespace(t, fileUrl, async () => {
+export function withDaemons(t: Test, fileUrl: string, tests: () => Promise<void>, limitSeconds?: number): void {
+  const inside = async (): Promise<void> => {
     run(`mount --bind ${CHECKOUT} ${EVERYBODYS_CHECKOUT}`);
     if (!existsSync(DAEMON)) {
       t.fail(`${CHECKOUT}dist/cli/hopsackd.js is not there; build it with: npm run build`);
@@ -37,7 +37,8 @@ export function withDaemons(t: Test, fileUrl: string, tests: () => Promise<void>
     run("ip link add br0 type bridge");
     run("ip link set br0 up");
     await tests();
-  });
+  };
+  inOwnNamespace(t, fileUrl, inside, limitSeconds);
 }
 
 /** `ip …` in the host's namespace. Throws with its stderr when it fails. */
@@ -46,14 +47,18 @@ export function ip(host: Host, args: string): string {
 }
 
 /** A namespace with eth0 on a bridge; IPv6 off, so that nothing changes in it by itself. */
-export async function makeHost(name: string, address: string, bridge = "br0"): Promise<Host> {
+export async function makeHost(
+  name: string,
+  address: string,
+  { bridge = "br0", prefixLength = 24 } = {},
+): Promise<Host> {
   run(`ip netns add ${name}`);
   const settings = "echo 1 >/proc/sys/net/ipv6/conf/all/disable_ipv6; echo 1 >/proc/sys/net/ipv4/ip_forward";
   execFileSync("ip", ["netns", "exec", name, "sh", "-c", settings]);
   run(`ip link add v-${name} type veth peer name eth0 netns ${name}`);
   run(`ip link set v-${name} master ${bridge} up`);
   run(`ip -n ${name} link set lo up`);
-  run(`ip -n ${name} addr add ${address}/24 dev eth0`);
+  run(`ip -n ${name} addr add ${address}/${prefixLength} dev eth0`);
   run(`ip -n ${name} link set eth0 up`);
   await until(`eth0 of ${name} is up`, () => ipJson(`-n ${name} link show eth0`)[0]?.operstate === "UP");
   return { name, address };

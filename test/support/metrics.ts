@@ -31,6 +31,14 @@ export class Scrape {
   }
 }
 
+/** Since the first scrape, in seconds: the upper bound of the bucket that the 99th percentile lies in. */
+export function loopLagP99(page: Scrape): number {
+  const name = "hopsack_event_loop_lag_seconds";
+  const enough = 0.99 * page.value(`${name}_count`);
+  const bucket = page.samples.find((sample) => sample.name === `${name}_bucket` && sample.value >= enough);
+  return Number(bucket?.labels.le?.replace("+Inf", "Infinity"));
+}
+
 /** GET /metrics on a status socket. */
 export function scrape(socketPath: string): Scrape {
   return new Scrape(run(`curl -sS --unix-socket ${socketPath} http://localhost/metrics`));

@@ -129,7 +129,7 @@ async function makeWorld(): Promise<World> {
   run("ip link set br1 up");
   const a = { ...(await makeHost("a", "192.168.50.10")), number: 1 };
   const b = { ...(await makeHost("b", "192.168.50.11")), number: 2 };
-  const c = { ...(await makeHost("c", "172.16.0.12", "br1")), number: 3 };
+  const c = { ...(await makeHost("c", "172.16.0.12", { bridge: "br1" })), number: 3 };
   const d = { ...(await makeHost("d", "192.168.50.12")), number: 3 };
   const router = await makeHost("r", "192.168.50.1");
   run("ip link add v-r1 type veth peer name eth1 netns r");

@@ -17,9 +17,9 @@ const SET_UP = 'mount -t tmpfs tmpfs /run && mkdir /run/netns && ip link set lo 
  * Declares `tests` when this process is already inside; else runs the same file again inside, as one subtest. Skips with
  * its reason where neither root nor user namespaces are to be had.
  */
-export function inOwnNamespace(t: Test, fileUrl: string, tests: () => void): void {
+export function inOwnNamespace(t: Test, fileUrl: string, tests: () => void, limitSeconds = LIMIT_SECONDS): void {
   if (process.env[INSIDE] !== undefined) {
-    t.setTimeout((LIMIT_SECONDS - 10) * 1000);
+    t.setTimeout((limitSeconds - 10) * 1000);
     tests();
     return;
   }
@@ -32,7 +32,7 @@ export function inOwnNamespace(t: Test, fileUrl: string, tests: () => void): voi
   const again = [process.execPath, ...process.execArgv, fileURLToPath(fileUrl)];
   const options = { env: { ...process.env, [INSIDE]: "1" } };
   // unshare ignores SIGTERM while it waits: tap could not end a test that hangs.
-  const limited = ["-s", "KILL", `${LIMIT_SECONDS}`, "unshare", ...flags];
+  const limited = ["-s", "KILL", `${limitSeconds}`, "unshare", ...flags];
   t.spawn("timeout", [...limited, "sh", "-c", SET_UP, "sh", ...again], options, "in own namespaces");
 }
 

@@ -147,3 +147,36 @@ t.test("a busy control loop is seen by everybody who asks, not by the first alon
   while ((await late("")) === before) await setImmediate();
   t.ok((await late("application/openmetrics-text")) > before);
 });
+
+t.test("peers are counted by what the probes say, with the median and the longest round trip", async (t) => {
+  const state = readyState();
+  t.notMatch((await exposition(state)).body, "hopsack_probe_peers{", "nobody is probed");
+  state.readProbeAddress = () => "10.244.1.0";
+  const [near, far] = state.peers;
+  const reach = { lastHeardAt: null, loss: 0 };
+  state.readReach = (peer) =>
+    peer === near
+      ? { ...reach, state: "reachable", roundTripMilliseconds: 0.5 }
+      : { ...reach, state: "lost", roundTripMilliseconds: 9 };
+  const { body } = await exposition(state);
+  t.match(body, 'hopsack_probe_peers{state="reachable"} 1\n');
+  t.match(body, 'hopsack_probe_peers{state="lost"} 1\n');
+  t.match(body, 'hopsack_probe_peers{state="one-way"} 0\n');
+  t.match(body, 'hopsack_probe_round_trip_seconds{of="longest"} 0.0005\n', "of who answers");
+  state.readReach = (peer) => ({
+    ...reach,
+    state: "reachable",
+    roundTripMilliseconds: peer === far ? 9 : 0.5,
+  });
+  t.match((await exposition(state)).body, 'hopsack_probe_round_trip_seconds{of="longest"} 0.009\n');
+});
+
+t.test("what the kernel counts on the device is told, also in a mode that has no pump", async (t) => {
+  const state = readyState();
+  t.notMatch((await exposition(state)).body, "hopsack_device_packets_total{");
+  state.readCounters = null;
+  state.readDeviceVolume = () => ({ sentPackets: 5, sentBytes: 500, receivedPackets: 7, receivedBytes: 700 });
+  const { body } = await exposition(state);
+  t.match(body, 'hopsack_device_packets_total{device="flannel0",direction="received"} 7\n');
+  t.match(body, 'hopsack_device_bytes_total{device="flannel0",direction="sent"} 500\n');
+});
