@@ -1,4 +1,4 @@
-"""One end of a paced flow of numbered UDP packets, faster than Node.js could; run by restart-load.test.ts inside a host.
+"""One end of a paced flow of numbered UDP packets, faster than Node.js could; run by restart-load.ts inside a host.
 paced-flow.py receive PORT               prints "ready"; at SIGTERM how many different numbers came, and the longest time without one before
                                          SIGUSR1 and after it
 paced-flow.py send ADDRESS PORT PER_MS   prints "ready"; at SIGTERM how many were sent

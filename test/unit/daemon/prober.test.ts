@@ -143,7 +143,7 @@ t.test("a thousand peers get at most three questions a second, and each its turn
   await trial.run(400);
   const busiest = trial.sent.map(({ at }, n) => (trial.sent[n + 3]?.at ?? Number.POSITIVE_INFINITY) - at);
   t.ok(Math.min(...busiest) >= 1000, "three in any second");
-  t.equal(new Set(trial.sent.map(({ address }) => address)).size, 10_000);
+  t.equal(new Set(trial.sent.map(({ address }) => address)).size, 1000);
 });
 
 t.test(

@@ -1,5 +1,6 @@
-// What a change of daemons costs under load. The modes of the kernel must lose nothing; what user space loses at such a rate, and how
-// long nothing arrived, is a matter of the machine as well, and printed. (restart.test.ts judges it at a rate that every machine carries.)
+// `npm run soak -- --restarts`: what a change of daemons costs under load. The modes of the kernel must lose nothing; what user space
+// loses at such a rate, and how long nothing arrived, is a matter of the machine as well, and printed: test/netns/restart.test.ts
+// judges it at a rate that every machine carries.
 //
 //   a: eth0 192.168.50.10 ──┐
 //                           ├── br0        50,000 UDP packets a second and a TCP stream from a to b; it is a's daemon that is replaced
