@@ -21,7 +21,7 @@ export const ERROR_CODES = {
   NOT_PERMITTED: "root or a capability is missing",
   NO_TUN: "/dev/net/tun is missing or refuses",
   DEVICE_BUSY: "the TUN device belongs to another process, or a device's name or number to another device",
-  PORT_TAKEN: "the UDP port is in use",
+  PORT_TAKEN: "the UDP port, or the TCP port of BGP, is in use",
   KERNEL_REFUSED: "the kernel rejected a netlink request, an nftables rule or a thread",
   FILE_UNWRITABLE: "a file of ours (subnet.env, socket, lab state) cannot be written",
   HANDOVER_FAILED: "another daemon did not hand over device and socket, or those handed over cannot be used",

@@ -74,6 +74,8 @@ export interface Backend {
   readonly overheadBytes: number;
   /** Must be run, and its output be in the input, before the own lease is published. */
   readonly startCommand?: ShellCommand | null;
+  /** Where BIRD listens in this mode; absent: it is not needed. */
+  readonly bgpAddress?: string;
   /** What the own lease tells the others. */
   leaseAttrs(node: string): LeaseAttrs;
   /** null: the kernel carries the packets by itself. */

@@ -1,16 +1,18 @@
 // Which hosts are on our own link, so that a plain route reaches them: told from the routes of the main table, as the kernel
 // itself would choose. Pure. Used by host-gw and by vxlan's DirectRouting; the daemon asks again when the kernel's routes change.
 import { addressWidth, covers, type Prefix, parseAddress, parsePrefix } from "../net/prefix.js";
-import { HOPSACK_ROUTE_PROTOCOL, type Route, RouteType } from "../netlink/route.js";
+import { HOPSACK_ROUTE_PROTOCOL, KERNEL_ROUTE_PROTOCOL, type Route, RouteType } from "../netlink/route.js";
 
 export interface LinkReach {
   /** Reached on the link itself. */
   readonly onLink: readonly Prefix[];
   /** Parts of those that are reached in another way, or not at all: behind a router, over another link, blackholes. */
   readonly elsewhere: readonly Prefix[];
+  /** What addresses on other links lead to, as a bridge of containers. */
+  readonly connected: readonly Prefix[];
 }
 
-export const NO_REACH: LinkReach = { onLink: [], elsewhere: [] };
+export const NO_REACH: LinkReach = { onLink: [], elsewhere: [], connected: [] };
 
 /**
  * @param routes of the main table; our own and those with a metric behind another route of the same prefix do not count
@@ -30,7 +32,16 @@ export function linkReach(routes: readonly Route[], linkIndex: number): LinkReac
     if (prefix !== undefined) (isPlain(route, linkIndex) ? onLink : others).push(prefix);
   }
   // A router has hundreds of thousands of routes; those outside our link are none of our business.
-  return { onLink, elsewhere: others.filter((prefix) => onLink.some((wide) => covers(wide, prefix))) };
+  const elsewhere = others.filter((prefix) => onLink.some((wide) => covers(wide, prefix)));
+  return { onLink, elsewhere, connected: connectedPrefixes(routes, linkIndex) };
+}
+
+/** Also those in whose place another route stands, for now. */
+function connectedPrefixes(routes: readonly Route[], linkIndex: number): Prefix[] {
+  return routes
+    .filter(({ protocol, nextHops: [hop] }) => protocol === KERNEL_ROUTE_PROTOCOL && hop?.linkIndex !== linkIndex)
+    .map(({ prefix }) => parsePrefix(prefix))
+    .filter((prefix) => prefix !== undefined);
 }
 
 function isPlain({ type, nextHops: [hop, ...others] }: Route, linkIndex: number): boolean {

@@ -1,10 +1,9 @@
 // host-gw: no tunnel and no device. Each peer's subnet is a plain route to that host, which must be on our own link: a router in
 // between would not know the subnet.
-import { HopsackError } from "../errors.js";
-import { describeLease, type Lease } from "../lease/lease.js";
+import type { Lease } from "../lease/lease.js";
 import type { Plan, RoutePlan } from "../plan/plan.js";
 import type { Backend, BackendInput } from "./backend.js";
-import { isOnLink } from "./direct-route.js";
+import { offLink, requirePlainRoutes } from "./plain-routes.js";
 import { masquerades, peerSubnets } from "./subnets.js";
 
 const TYPE = "host-gw";
@@ -12,7 +11,7 @@ const TYPE = "host-gw";
 /** @throws BAD_CONFIG for a network with IPv6, BAD_OPTION for a public IP that is not the interface's */
 export function createHostGwBackend(input: BackendInput): Backend {
   const { underlay } = input;
-  checkInput(input);
+  requirePlainRoutes(TYPE, input);
   return {
     type: TYPE,
     overheadBytes: 0,
@@ -46,21 +45,7 @@ export function createHostGwBackend(input: BackendInput): Backend {
   };
 }
 
-function checkInput({ config, underlay }: BackendInput): void {
-  if (config.networkV6 !== null) {
-    const problem = `${TYPE} sends IPv6 to IPv6 addresses of the hosts, and leases have none`;
-    throw new HopsackError("BAD_CONFIG", `${problem}; remove EnableIPv6, or set Backend.Type to vxlan or udp`);
-  }
-  if (underlay.publicIp === underlay.address) return;
-  const problem = `the public IP ${underlay.publicIp} is not the address of ${underlay.linkName} (${underlay.address})`;
-  const cure = "start without --public-ip, or set Backend.Type to vxlan or udp";
-  throw new HopsackError("BAD_OPTION", `${problem}, and ${TYPE} routes to addresses on the link; ${cure}`);
-}
-
-function objectionTo(peer: Lease, { underlay, reach }: BackendInput): string | null {
-  const { publicIp } = peer.attrs;
-  if (isOnLink(reach, publicIp)) return null;
+function objectionTo(peer: Lease, input: BackendInput): string | null {
   const cure = "put both hosts on one link, or set Backend.Type to vxlan (with DirectRouting, if you like)";
-  const problem = `it is at ${publicIp}, which is not on the link ${underlay.linkName}, as ${TYPE} needs it`;
-  return `lease ${describeLease(peer)} is not used: ${problem}; ${cure}`;
+  return offLink(TYPE, peer, input, cure);
 }

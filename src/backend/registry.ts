@@ -2,6 +2,7 @@
 import { HopsackError } from "../errors.js";
 import { createAllocBackend } from "./alloc.js";
 import type { Backend, BackendInput } from "./backend.js";
+import { createBgpBackend } from "./bgp.js";
 import { createExtensionBackend } from "./extension.js";
 import { createHostGwBackend } from "./host-gw.js";
 import { createUdpBackend } from "./udp.js";
@@ -12,6 +13,7 @@ const BACKENDS: ReadonlyMap<string, (input: BackendInput) => Backend> = new Map(
   ["udp", createUdpBackend],
   ["vxlan", (input) => (input.vxlanEngine === "userspace" ? createUserspaceVxlanBackend : createVxlanBackend)(input)],
   ["host-gw", createHostGwBackend],
+  ["bgp", createBgpBackend],
   ["alloc", createAllocBackend],
   ["extension", createExtensionBackend],
 ]);

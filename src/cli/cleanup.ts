@@ -3,6 +3,10 @@
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { lstat, readFile, rm } from "node:fs/promises";
 import type { Command } from "commander";
+import { birdFiles, endBird } from "../bird/bird.js";
+import { networkOfConfig } from "../bird/config.js";
+import { ControlSocket } from "../bird/control-socket.js";
+import { type BirdPaths, birdPaths, birdProcess } from "../bird/program.js";
 import { commandOption, type GivenOptions } from "../daemon/flags.js";
 import { checkNetAdmin } from "../daemon/host.js";
 import { PLACE_FLAGS, type Places, readPlaces } from "../daemon/options.js";
@@ -72,16 +76,24 @@ async function checkNobodyRuns({ statusSocket }: Places, hasFlannel: boolean): P
 
 async function find(rtnetlink: Rtnetlink, places: Places, hasFlannel: boolean): Promise<Leftover[]> {
   const networks = await knownNetworks(places.subnetFile);
+  const paths = birdPaths(places.statusSocket);
+  const birdNetwork = await networkOfBird(paths);
   const inKernel = await kernelLeftovers({
     rtnetlink,
     deviceName: places.deviceName,
     networks,
+    birdNetwork,
     hasFlannel,
     hostTables: POLICY_TABLES,
   });
   const isFlannels = !hasFlannel && (flanneldPid() !== null || hasFlannelDevice(rtnetlink.links()));
-  const files = [...(isFlannels ? [] : [places.subnetFile]), places.leaseCache, places.statusSocket];
-  return [...inKernel, ...(hasFlannel ? await flannelChains() : []), ...(await leftFiles(files))];
+  const files = [
+    ...(isFlannels ? [] : [places.subnetFile]),
+    places.leaseCache,
+    places.statusSocket,
+    ...birdFiles(paths),
+  ];
+  return [...leftBird(paths), ...inKernel, ...(hasFlannel ? await flannelChains() : []), ...(await leftFiles(files))];
 }
 
 /** Each by itself: what cannot be removed does not keep the others. */
@@ -131,6 +143,23 @@ function flanneldPid(): string | null {
     }
   };
   return readdirSync("/proc").find((name) => /^\d+$/.test(name) && isHere(name)) ?? null;
+}
+
+/** It would set its routes again, so it goes first. */
+function leftBird(paths: BirdPaths): Leftover[] {
+  const pid = birdProcess(paths);
+  if (pid === null) return [];
+  const remove = async () => {
+    const control = await ControlSocket.open(paths.control, () => {}).catch(() => null);
+    await endBird(paths, pid, control);
+  };
+  return [{ kind: "process", what: `bird ${pid}`, remove }];
+}
+
+/** What the BIRD of the daemon that was killed was told. */
+async function networkOfBird({ config }: BirdPaths): Promise<Prefix | null> {
+  const text = await readFile(config, "utf8").catch(() => "");
+  return parsePrefix(networkOfConfig(text) ?? "") ?? null;
 }
 
 /** The networks of the daemon that wrote subnet.env; none when there is no such file. */

@@ -52,7 +52,7 @@ function addUp(lab: Command): void {
     .option("--pods <count>", "pods per host", wholeNumber, 1)
     .option(
       "--backend <type>",
-      "how the hosts reach each other: udp, vxlan, host-gw, alloc or extension, or a Backend as JSON",
+      "how the hosts reach each other: udp, vxlan, host-gw, bgp, alloc or extension, or a Backend as JSON",
       "udp",
     )
     .addOption(

@@ -29,10 +29,12 @@ export function addLeasesCommand(program: Command): void {
   addRelease(leases);
   addConfig(leases);
   addSetConfig(leases);
-  for (const command of leases.commands) {
-    for (const flag of STORE_FLAGS) command.addOption(commandOption(flag).helpGroup("The store, as hopsackd's:"));
-    command.addHelpText("after", "\nEvery option of the store can be an environment variable: HOPSACKD_STORE, …");
-  }
+  for (const command of leases.commands) addStoreOptions(command);
+}
+
+export function addStoreOptions(command: Command): void {
+  for (const flag of STORE_FLAGS) command.addOption(commandOption(flag).helpGroup("The store, as hopsackd's:"));
+  command.addHelpText("after", "\nEvery option of the store can be an environment variable: HOPSACKD_STORE, …");
 }
 
 function addList(leases: Command): void {
@@ -160,7 +162,7 @@ async function setConfig(store: LeaseStore, text: string, config: NetworkConfig,
 }
 
 /** Opens the store that the options name, and closes it after `work`. What it has to say goes to standard error. */
-async function withStore(given: GivenOptions, work: (store: LeaseStore) => Promise<void>): Promise<void> {
+export async function withStore(given: GivenOptions, work: (store: LeaseStore) => Promise<void>): Promise<void> {
   const { store: spec, etcd } = readStoreOptions(given, process.env);
   const paint = paintFor(process.stderr, process.env);
   const onWarning = (message: string): void => void process.stderr.write(`${paint.yellow(`! ${message}`)}\n`);

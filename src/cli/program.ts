@@ -8,6 +8,7 @@ import { addDockerCommands } from "./docker.js";
 import { addDoctorCommand } from "./doctor.js";
 import { addLabCommand } from "./lab.js";
 import { addLeasesCommand } from "./leases.js";
+import { addGetCommand, addNodeCommand } from "./nodes.js";
 import { addPolicyCommand } from "./policy.js";
 import { addServiceCommand } from "./service.js";
 import { addStatusCommand } from "./status.js";
@@ -29,6 +30,8 @@ export function hopsackCommand(): Command {
   addDoctorCommand(program);
   addLeasesCommand(program);
   addPolicyCommand(program);
+  addNodeCommand(program);
+  addGetCommand(program);
   addCleanupCommand(program);
   addAttachCommands(program);
   addDockerCommands(program);

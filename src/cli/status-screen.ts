@@ -3,6 +3,7 @@ import type { DirectionReport, StatusReport, TrafficReport } from "../daemon/sta
 import { formatBytes, formatCount, formatDuration, type Paint, tableLines, withDimTitles } from "./output.js";
 import { peerLines } from "./peer-lines.js";
 import { policyLines } from "./policy-screen.js";
+import { sessionLines } from "./session-lines.js";
 
 const LABEL_WIDTH = 10;
 
@@ -13,6 +14,7 @@ export function renderStatus(report: StatusReport, paint: Paint, now: number, pe
     warningLines(report, paint),
     facts(report, now),
     peerLines(report, paint, now, peersLimit),
+    sessionLines(report, paint, now, peersLimit),
     report.policies.length === 0 ? [] : policyLines(report.policies, paint),
     report.traffic === null ? [] : trafficLines(report.traffic, paint),
     dropLines(report, paint),

@@ -1,5 +1,6 @@
 // The daemon from its first step to its last: what is made here is taken back here. Once it holds a lease, running-daemon.ts goes
 // on; status and metrics only read the state that is kept here.
+import { birdPaths } from "../bird/program.js";
 import { CommandRunner, LEAVING_LIMIT_MS } from "../kernel/commands.js";
 import { type Lease, type LeaseAttrs, subnetsOf } from "../lease/lease.js";
 import type { SubnetPair } from "../lease/subnet-allocator.js";
@@ -143,10 +144,12 @@ async function start(context: Context, handover: Handover, signal: AbortSignal):
   const policy = watchPolicy(context, kernel);
   const daemon = new RunningDaemon({ ...context, store, storeTrouble, cache, forwarding, findUnderlay, policy }, own);
   undo.push("lease", () => daemon.giveUpSubnet());
+  undo.push("bird", () => forwarding.endBird()); // before the subnet may be another host's
   undo.push("commands", () => forwarding.endCommands(), COMMANDS_LIMIT_MS); // they end while the subnet is still ours
 
   await daemon.startForwarding(outset.known);
   state.readDeviceVolume = () => (state.device === null ? null : kernel.linkVolume(state.device.name));
+  state.readBirdSubnets = () => kernel.birdSubnets(forwarding.setting.config.network);
   state.readHostWarnings = () => world.hostWarnings(forwarding.setting.config.networkV6 !== null);
   for (const reason of state.readHostWarnings()) log.warn({ reason }, "host_warning");
   state.phase = "ready";
@@ -237,11 +240,22 @@ function makeForwarding(context: Context, kernel: Kernel, setting: Setting, ownS
         bells.changed.ring();
       },
     });
+  const bird = world.openBird({
+    paths: birdPaths(options.statusSocket),
+    removeRoutes: (network, keep) => kernel.removeBirdRoutes(network, keep),
+    onEnd: () => {
+      state.tallies.birdEnds++;
+      log.warn({ log: birdPaths(options.statusSocket).log }, "bird_ended");
+      bells.changed.ring();
+    },
+  });
+  state.readBgp = () => bird.report();
   const commands = new CommandRunner((error) => log.warn(failure(error), "command_failed"));
-  const parts = { options, world, log, state, service, kernel, commands, openPlanKeeper };
+  const parts = { options, world, log, state, service, kernel, commands, bird, openPlanKeeper };
   const forwarding = new Forwarding(parts, setting, ownSubnets);
   undo.push("kernel_plan", () => forwarding.closePlan());
   undo.push("packets", () => forwarding.closePump());
+  undo.push("bird", () => forwarding.endBird());
   undo.push("commands", () => forwarding.endCommands(), COMMANDS_LIMIT_MS);
   leave.push("kernel_plan", () => forwarding.leavePlan());
   packets.push("packets", () => forwarding.leavePackets());

@@ -16,7 +16,7 @@ import { PeerChooser } from "./peers.js";
 import { openPump, type Predecessor } from "./pump-opening.js";
 import type { Service } from "./service.js";
 import { type DaemonState, NO_PUMP } from "./state.js";
-import type { Kernel, PlanKeeper, RunningPump, World } from "./world.js";
+import type { BirdKeeper, Kernel, PlanKeeper, RunningPump, World } from "./world.js";
 
 /** A store that another network was poured into has thousands. */
 const NAMED_CONFLICTS_LIMIT = 10;
@@ -29,6 +29,7 @@ export interface ForwardingParts {
   readonly service: Service;
   readonly kernel: Kernel;
   readonly commands: CommandRunner;
+  readonly bird: BirdKeeper;
   readonly openPlanKeeper: (networks: readonly Prefix[]) => PlanKeeper;
 }
 
@@ -53,7 +54,7 @@ export class Forwarding {
   #isForwardingOn = false;
   #hasLeft = false;
   /** What is in force, to leave alone what did not change. */
-  #kernelPlan: Omit<Plan, "pumpRoutes" | "commands"> | null = null;
+  #kernelPlan: Omit<Plan, "pumpRoutes" | "commands" | "bgp"> | null = null;
   #pumpRoutes: Plan["pumpRoutes"] | null = null;
   #subnetEnv: SubnetEnvValues | null = null;
   #conflicts: readonly string[] = [];
@@ -82,10 +83,10 @@ export class Forwarding {
 
   /**
    * The backend for a setting, if it can be used on this host.
-   * @throws BAD_CONFIG, BAD_OPTION, NETWORK_OVERLAP
+   * @throws BAD_CONFIG, BAD_OPTION, NETWORK_OVERLAP, TOOL_MISSING, PORT_TAKEN
    */
   check(setting: Setting, ownSubnets: readonly Prefix[]): Backend {
-    const { world, kernel, options } = this.#parts;
+    const { world, kernel, options, bird } = this.#parts;
     const { config, underlay } = setting;
     const backend = world.createBackend(this.#inputOf(setting));
     const found = kernel.findOverlap({
@@ -93,12 +94,14 @@ export class Forwarding {
       ownSubnets,
       deviceName: options.deviceName,
       deviceNames: backend.deviceNames,
+      isBirdOurs: bird.isPresent,
       underlayAddresses: [
         ...[underlay.address, underlay.publicIp],
         ...[underlay.addressV6, underlay.publicIpv6].filter((address) => address !== null),
       ],
     });
     if (found !== null) throw found;
+    if (backend.bgpAddress !== undefined) bird.check(backend.bgpAddress);
     return backend;
   }
 
@@ -193,7 +196,7 @@ export class Forwarding {
     this.#noteReach();
     const { peers, conflicts } = this.#chooserFor(own).choose(leases);
     this.#noteConflicts(conflicts);
-    const { pumpRoutes, commands, ...kernelPlan } = this.#backend.plan(own, peers);
+    const { pumpRoutes, commands, bgp, ...kernelPlan } = this.#backend.plan(own, peers);
     const [link] = kernelPlan.links;
     const mtus = [this.#backendInput.underlay, ...kernelPlan.links].map(({ mtuBytes }) => mtuBytes);
 
@@ -202,12 +205,14 @@ export class Forwarding {
     const isSuccession = this.#predecessor !== null;
     if (isSuccession) await this.#goOn(pumpRoutes);
     this.#enableForwarding();
+    if (bgp === undefined) await this.#parts.bird.end(); // its routes stand where those of the plan are to be
     const isKernelChanged = !isDeepStrictEqual(kernelPlan, this.#kernelPlan);
     if (isKernelChanged) {
       this.#kernelPlan = null;
       await this.#planKeeper.setPlan(kernelPlan);
       this.#kernelPlan = kernelPlan;
     }
+    const isBirdChanged = bgp !== undefined && (await this.#parts.bird.follow(bgp));
     const isTableChanged = this.#publish(pumpRoutes);
     if (!isTableChanged && !wasReachKnown) this.#pump?.measurePaths();
     if (this.#pump !== null) this.#engineNote.note(this.#parts.log, this.#parts.options.engine, this.#pump.engine);
@@ -218,7 +223,7 @@ export class Forwarding {
     state.device =
       link === undefined ? null : { name: link.name, mtuBytes: link.mtuBytes, udpPort: this.#udpPortOf(link) };
     await this.#writeSubnetEnv(own, Math.min(...mtus)); // a packet that fits into every device
-    return isSuccession || isKernelChanged || isTableChanged || isCommandRun;
+    return isSuccession || isKernelChanged || isTableChanged || isCommandRun || isBirdChanged;
   }
 
   #udpPortOf(link: LinkPlan): number | null {
@@ -245,10 +250,16 @@ export class Forwarding {
     return this.#parts.commands.close();
   }
 
+  /** Ends BIRD with its routes, if this process had any to do with it. */
+  async endBird(): Promise<void> {
+    if (this.#parts.bird.report() !== null) await this.#parts.bird.end();
+  }
+
   /** Lets go of everything but the packets; kernel state stays. */
   async leavePlan(): Promise<void> {
     this.#hasLeft = true;
     this.#pump?.endEngine();
+    await this.#parts.bird.leave();
     await this.#planKeeper.leave();
   }
 

@@ -3,8 +3,10 @@ import { closeSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { loadAddon } from "../addon.js";
 import { linkReach } from "../backend/direct-route.js";
 import { createBackend } from "../backend/registry.js";
+import { Bird } from "../bird/bird.js";
 import { Pump } from "../dataplane/pump.js";
 import { HopsackError, messageOf } from "../errors.js";
+import { birdRouteRemovals, birdRoutes } from "../kernel/bird-routes.js";
 import { isAboutTable } from "../kernel/concerns.js";
 import { attachPrograms } from "../kernel/link-programs.js";
 import { findOverlap } from "../kernel/overlap.js";
@@ -37,6 +39,7 @@ export const host: World = {
   openPump: (options) => Pump.open(options),
   openProbeSocket,
   openPolicy: (places) => new HostPolicy(places),
+  openBird: (options) => new Bird(options),
   enableForwarding: (hasIpv6) => enableForwarding(hasIpv6, sysctls),
   hostWarnings: (hasIpv6) => forwardingWarnings(hasIpv6, sysctls.read),
 };
@@ -170,6 +173,12 @@ function openKernel(): Kernel {
     linkReach: (linkIndex) => linkReach(rtnetlink.routes(), linkIndex),
     isLinkThere: (ifIndex) => rtnetlink.links().some((link) => link.index === ifIndex),
     linkVolume: (name) => linkVolume(rtnetlink.links().find((link) => link.name === name)),
+    removeBirdRoutes: (network, keep) => {
+      const actual = { routes: rtnetlink.routes(), links: rtnetlink.links() };
+      const refused = rtnetlink.apply(birdRouteRemovals(actual, network, keep)).find((error) => error !== null);
+      if (refused !== undefined) throw refused;
+    },
+    birdSubnets: (network) => new Set(birdRoutes(rtnetlink.routes(), network).map(({ prefix }) => prefix)),
     transmitDrops: (ifIndex) => rtnetlink.links().find((link) => link.index === ifIndex)?.stats?.txDropped ?? 0,
     close: () => rtnetlink.close(),
   };

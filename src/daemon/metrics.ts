@@ -2,6 +2,7 @@
 // time and memory that a daemon without Prometheus need not pay.
 import { type OpenMetricsContentType, type PrometheusContentType, Registry } from "prom-client";
 import type { OffloadSwitches } from "../addon.js";
+import { isUp } from "../bird/sessions.js";
 import type { PumpCounters } from "../dataplane/pump.js";
 import { DIRECTIONS } from "../policy/policy.js";
 import type { PolicyReport } from "../policy/policy-report.js";
@@ -253,6 +254,15 @@ function addControl(state: DaemonState, gauge: AddMetric): void {
       return expiresAt === null ? [] : one(expiresAt / 1000);
     },
   );
+  gauge("hopsack_bgp_sessions", "BGP sessions by state, in mode bgp: established or not.", () => {
+    const sessions = state.readBgp()?.sessions;
+    if (sessions === undefined) return [];
+    const established = sessions.filter(isUp).length;
+    return [
+      { labels: { state: "established" }, value: established },
+      { labels: { state: "not_established" }, value: sessions.length - established },
+    ];
+  });
   gauge("hopsack_build_info", "Always 1; the labels say what runs.", () => [
     { labels: { version: state.version, backend: state.backendType ?? "", node_version: process.version }, value: 1 },
   ]);
@@ -303,6 +313,9 @@ function addWork(state: DaemonState, counter: AddMetric, gauge: AddMetric): void
   );
   counter("hopsack_repairs_total", "Times that kernel state of ours was put back, by kind of change.", () =>
     [...tallies.repairs].map(([kind, value]) => ({ labels: { kind }, value })),
+  );
+  counter("hopsack_bird_ends_total", "Times that BIRD ended by itself and was started again, in mode bgp.", () =>
+    one(tallies.birdEnds),
   );
   counter("hopsack_store_losses_total", "Times that the lease store stopped answering.", () =>
     one(tallies.storeLosses),

@@ -1,6 +1,7 @@
 // What the running daemon knows about itself. daemon.ts writes it; status.ts and metrics.ts only read it.
 import type { HandedOver } from "../addon.js";
 import type { Underlay } from "../backend/backend.js";
+import type { BirdReport } from "../bird/bird.js";
 import type { EngineReport } from "../dataplane/accelerator.js";
 import type { PeerBytesReading } from "../dataplane/peer-slots.js";
 import type { PumpCounters } from "../dataplane/pump.js";
@@ -34,6 +35,8 @@ interface Tallies {
   /** How often the pump got a table, and how long that took. */
   tablesPublished: number;
   tablesPublishedSeconds: number;
+  /** How often BIRD ended unasked (bgp mode). */
+  birdEnds: number;
   storeLosses: number;
   storeReconnects: number;
   /** When the store last told something, milliseconds since the epoch. */
@@ -83,6 +86,10 @@ export interface DaemonState {
   probeAddressOf: (peer: Lease) => string | null;
   /** Where this host answers probes; null: nowhere. */
   readProbeAddress: () => string | null;
+  /** What BIRD says of its sessions; null: this mode has none. */
+  readBgp: () => BirdReport | null;
+  /** The subnets to which BIRD has set routes. */
+  readBirdSubnets: () => ReadonlySet<string>;
   /** What is wrong with the host's own settings at the moment of asking. */
   readHostWarnings: () => readonly string[];
   /** What the policies of this host do, at the moment of asking. */
@@ -132,6 +139,8 @@ export function initialState(fixed: Pick<DaemonState, "version" | "node" | "star
     readReach: () => null,
     probeAddressOf: () => null,
     readProbeAddress: () => null,
+    readBgp: () => null,
+    readBirdSubnets: () => new Set(),
     readHostWarnings: () => [],
     readPolicies: async () => [],
     tallies: {
@@ -140,6 +149,7 @@ export function initialState(fixed: Pick<DaemonState, "version" | "node" | "star
       forwardingUpdateSeconds: 0,
       tablesPublished: 0,
       tablesPublishedSeconds: 0,
+      birdEnds: 0,
       storeLosses: 0,
       storeReconnects: 0,
       storeHeardAt: null,

@@ -1,11 +1,13 @@
 // The answer to GET /status, made from the daemon's state at the moment of asking. Its shape is public: people's scripts
 // read it, fields are only ever added.
 import type { OffloadSwitches } from "../addon.js";
+import type { BgpSession } from "../bird/sessions.js";
 import type { EngineReport } from "../dataplane/accelerator.js";
 import type { PeerBytes } from "../dataplane/peer-slots.js";
 import type { PumpCounters } from "../dataplane/pump.js";
 import { describeLease, type Lease } from "../lease/lease.js";
 import { formatPrefix } from "../net/prefix.js";
+import type { BgpSessionKind } from "../plan/plan.js";
 import type { PolicyReport } from "../policy/policy-report.js";
 import { PROBE_PORT } from "./probe-socket.js";
 import type { Reach, ReachState } from "./reach.js";
@@ -42,6 +44,8 @@ export interface StatusReport {
   /** Who carries the packets that need no thought, and why; null: the kernel, by its own means. */
   readonly engine: EngineReport | null;
   readonly peers: readonly PeerReport[];
+  /** Of mode bgp; null: another mode. */
+  readonly bgp: BgpReport | null;
   readonly traffic: TrafficReport | null;
   readonly drops: readonly DropReport[];
   /** Of this host; empty without any, and where nobody asked nft: on the page. */
@@ -72,6 +76,27 @@ interface PeerReport {
   readonly reach: ReachReport | null;
   /** Of inner packets, since the peer came into the table; null: not counted, in a mode of the kernel or beyond --metrics-per-peer. */
   readonly bytes: PeerBytes | null;
+}
+
+interface BgpReport {
+  /** Of BIRD, which this host runs for hopsackd; null while it does not run. */
+  readonly version: string | null;
+  readonly pid: number | null;
+  readonly asNumber: number;
+  readonly sessions: readonly BgpSessionReport[];
+}
+
+export interface BgpSessionReport {
+  readonly peer: string;
+  /** In calicoctl's words where it has some: `node-to-node mesh`. */
+  readonly type: string;
+  readonly asNumber: number;
+  readonly state: string;
+  /** ISO 8601; null = not known. */
+  readonly since: string | null;
+  readonly info: string;
+  /** What is wrong, with its cure. */
+  readonly trouble: string | null;
 }
 
 interface ReachReport {
@@ -126,6 +151,15 @@ export interface DropReport {
 
 /** A warning is a sentence. */
 const NAMED_PEERS_LIMIT = 5;
+/** BGP may take so long to tell everybody of a change. */
+const ROUTES_PATIENCE_MS = 10_000;
+const SESSION_TYPES: Readonly<Record<BgpSessionKind, string>> = {
+  mesh: "node-to-node mesh",
+  reflector: "route reflector",
+  client: "reflector client",
+  global: "global",
+  node: "node specific",
+};
 const TUN_RING_FULL = "the TUN device's queue was full: the host sends faster than the pump takes packets";
 
 /** @param now milliseconds since the epoch @param policies as `state.readPolicies` tells them, which takes a moment */
@@ -155,6 +189,7 @@ export function statusReport(state: DaemonState, now: number, policies: readonly
     engine: state.readEngine?.() ?? null,
     probes: probeReport(state),
     peers: peerReports(state),
+    bgp: bgpReport(state),
     traffic: counters === null ? null : trafficReport(counters),
     drops: dropReports(state, counters),
     policies,
@@ -163,26 +198,46 @@ export function statusReport(state: DaemonState, now: number, policies: readonly
 }
 
 export function allWarnings(state: DaemonState): string[] {
-  return [...state.warnings.values(), ...state.readHostWarnings(), ...reachWarnings(state)];
+  return [...state.warnings.values(), ...state.readHostWarnings(), ...reachWarnings(state), ...bgpWarnings(state)];
+}
+
+/** Sessions that do not stand, and leases that nobody announces. */
+function bgpWarnings({ readBgp, readBirdSubnets, peers }: DaemonState): string[] {
+  const bgp = readBgp();
+  if (bgp === null) return [];
+  const troubled = bgp.sessions.filter(({ trouble }) => trouble !== null);
+  const warnings = troubled.slice(0, NAMED_PEERS_LIMIT).map(({ trouble }) => trouble ?? "");
+  if (troubled.length > warnings.length) warnings.push(`and ${troubled.length - warnings.length} more BGP sessions`);
+  if (Date.now() - bgp.changedAt < ROUTES_PATIENCE_MS) return warnings;
+  const routed = readBirdSubnets();
+  const isNamed = (peer: Lease): boolean => troubled.some(({ address }) => address === peer.attrs.publicIp);
+  const unrouted = peers.filter((peer) => !routed.has(formatPrefix(peer.subnet)) && !isNamed(peer));
+  const cure = "see whether hopsackd runs there in mode bgp, and what hopsack status says there";
+  return [...warnings, ...peersSentence(unrouted, "no BGP neighbour announces", cure)];
 }
 
 /** Who has answered probes and does no longer, and who is heard and does not hear us. Who never answered may be no hopsackd. */
 function reachWarnings({ peers, readReach }: DaemonState): string[] {
   const of = (wanted: ReachState) => peers.filter((peer) => readReach(peer)?.state === wanted);
-  const sentence = (leases: readonly Lease[], problem: string, cure: string): string[] => {
-    if (leases.length === 0) return [];
-    const named = leases.slice(0, NAMED_PEERS_LIMIT).map((peer) => `${describeLease(peer)} at ${peer.attrs.publicIp}`);
-    const rest = leases.length - named.length;
-    return [`${problem}: ${named.join(", ")}${rest > 0 ? ` and ${rest} more` : ""}; ${cure}`];
-  };
   return [
-    ...sentence(
+    ...peersSentence(
       of("lost"),
       "no longer answers probes",
       "see whether that host runs, and what hopsack doctor says here",
     ),
-    ...sentence(of("one-way"), "is heard, but answers no probe of ours", "see what hopsack doctor says on both hosts"),
+    ...peersSentence(
+      of("one-way"),
+      "is heard, but answers no probe of ours",
+      "see what hopsack doctor says on both hosts",
+    ),
   ];
+}
+
+function peersSentence(leases: readonly Lease[], problem: string, cure: string): string[] {
+  if (leases.length === 0) return [];
+  const named = leases.slice(0, NAMED_PEERS_LIMIT).map((peer) => `${describeLease(peer)} at ${peer.attrs.publicIp}`);
+  const rest = leases.length - named.length;
+  return [`${problem}: ${named.join(", ")}${rest > 0 ? ` and ${rest} more` : ""}; ${cure}`];
 }
 
 /** Every reason the pump knows, at zero too, and last the kernel's own drops at the TUN. */
@@ -261,6 +316,18 @@ function peerReport(lease: Lease, { readReach, probeAddressOf }: DaemonState, by
     reach: reach === null ? null : reachReport(reach),
     bytes,
   };
+}
+
+function bgpReport({ readBgp }: DaemonState): BgpReport | null {
+  const bgp = readBgp();
+  if (bgp === null) return null;
+  const { version, pid, asNumber, sessions } = bgp;
+  return { version, pid, asNumber, sessions: sessions.map(sessionReport) };
+}
+
+function sessionReport({ kind, address, asNumber, state, since, info, trouble }: BgpSession): BgpSessionReport {
+  const sinceText = since === null ? null : new Date(since).toISOString();
+  return { peer: address, type: SESSION_TYPES[kind], asNumber, state, since: sinceText, info, trouble };
 }
 
 function reachReport({ state, lastHeardAt, roundTripMilliseconds, loss }: Reach): ReachReport {

@@ -3,11 +3,13 @@
 import type { NativeNotifySocket } from "../addon.js";
 import type { Backend, BackendInput, Underlay } from "../backend/backend.js";
 import type { LinkReach } from "../backend/direct-route.js";
+import type { Bird, BirdOptions, Blackhole } from "../bird/bird.js";
 import type { AttachFilters } from "../dataplane/accelerator.js";
 import type { Pump, PumpOptions } from "../dataplane/pump.js";
 import type { HopsackError } from "../errors.js";
 import type { OverlapInput } from "../kernel/overlap.js";
 import type { Reconciler, ReconcilerOptions } from "../kernel/reconciler.js";
+import type { Prefix } from "../net/prefix.js";
 import type { HostPolicy } from "../policy/host-policy.js";
 import type { PolicyPlaces } from "../policy/places.js";
 import type { LeaseStore } from "../store/lease-store.js";
@@ -36,6 +38,8 @@ export interface World {
   /** @throws NO_TUN, DEVICE_BUSY, NOT_PERMITTED, PORT_TAKEN, HANDOVER_FAILED */
   openPump(options: PumpOptions): RunningPump;
   readonly openProbeSocket: typeof openProbeSocket;
+  /** Starts nothing yet. */
+  openBird(options: BirdOptions): BirdKeeper;
   openPolicy(places: PolicyPlaces): Pick<HostPolicy, "sync" | "read" | "pods" | "counters">;
   /** Switches forwarding of IP packets on; the settings that it changed: `net.ipv4.ip_forward`. @throws NOT_PERMITTED */
   enableForwarding(hasIpv6: boolean): string[];
@@ -57,6 +61,7 @@ export type RunningPump = Pick<
   | "counters"
   | "peerBytes"
 >;
+export type BirdKeeper = Pick<Bird, "isPresent" | "report" | "check" | "follow" | "leave" | "end">;
 export type PlanKeeper = Pick<Reconciler, "setPlan" | "freeName" | "leave" | "close">;
 
 /** rtnetlink as the daemon uses it. */
@@ -74,6 +79,10 @@ export interface Kernel {
   isLinkThere(ifIndex: number): boolean;
   /** What the kernel counts on a device of ours; null when it is not there. */
   linkVolume(name: string): LinkVolume | null;
+  /** Removes what a BIRD of ours set within the Network; with `keep` only blackholes that are not this one. */
+  removeBirdRoutes(network: Prefix, keep: Blackhole | null): void;
+  /** The subnets within the Network that a BIRD set routes to. */
+  birdSubnets(network: Prefix): ReadonlySet<string>;
   /** Packets the kernel dropped because the device's transmit queue was full. */
   transmitDrops(ifIndex: number): number;
   close(): void;

@@ -1,7 +1,7 @@
 // Does anybody else meddle with the overlay: another mode's leftovers, flannel, a network daemon that takes our device for its own?
 import { hasFlannelDevice } from "../kernel/leftovers.js";
 import { covers, overlaps, parsePrefix } from "../net/prefix.js";
-import { HOPSACK_ROUTE_PROTOCOL, KERNEL_ROUTE_PROTOCOL, type Route } from "../netlink/route.js";
+import { BIRD_ROUTE_PROTOCOL, HOPSACK_ROUTE_PROTOCOL, KERNEL_ROUTE_PROTOCOL, type Route } from "../netlink/route.js";
 import { type Check, type Finding, problem, warning } from "./check.js";
 import { type Facts, linkOf } from "./facts.js";
 
@@ -40,6 +40,7 @@ function foreignRoutes({ report, routes, links }: Facts): Finding[] {
   const isForeign = ({ prefix: text, protocol }: Route): boolean => {
     const prefix = parsePrefix(text);
     if (prefix === undefined || protocol === HOPSACK_ROUTE_PROTOCOL) return false;
+    if (protocol === BIRD_ROUTE_PROTOCOL && report?.backend === "bgp") return false;
     if (own !== undefined && own.family === prefix.family && overlaps(own, prefix)) return false;
     return networks.some((network) => network.family === prefix.family && covers(network, prefix));
   };

@@ -5,6 +5,7 @@ import { covers, type Prefix, parsePrefix } from "../net/prefix.js";
 import { type Change, objectOf } from "../netlink/change.js";
 import type { Link } from "../netlink/link.js";
 import { HOPSACK_ROUTE_PROTOCOL, type Route, RouteType } from "../netlink/route.js";
+import { birdRouteRemovals } from "./bird-routes.js";
 import { deviceAlias } from "./device-alias.js";
 import { ForwardRules } from "./forward-rules.js";
 import { leftFilters } from "./link-programs.js";
@@ -14,6 +15,7 @@ import type { Rtnetlink } from "./rtnetlink.js";
 
 export interface Leftover {
   readonly kind:
+    | "process"
     | "route"
     | "device"
     | "tc filter"
@@ -34,6 +36,8 @@ export interface LeftoverQuery {
   readonly deviceName: string;
   /** Where its routes are; none when that is not known, and then all with our mark are its own. */
   readonly networks: readonly Prefix[];
+  /** Within which the routes of a BIRD are its own; null: it left none. */
+  readonly birdNetwork: Prefix | null;
   /** flannel's too. */
   readonly hasFlannel: boolean;
   /** Of families and names, e.g. `inet hopsack_policy`: whatever instance they are of. */
@@ -57,6 +61,9 @@ export async function kernelLeftovers(query: LeftoverQuery): Promise<Leftover[]>
   const tables = [...own, ...(query.hasFlannel ? FLANNEL_TABLES : [])];
   return [
     ...leftRoutes(routes, links, devices, query).map((change) => kernelLeftover("route", change, query)),
+    ...(query.birdNetwork === null ? [] : birdRouteRemovals({ routes, links }, query.birdNetwork, null)).map((change) =>
+      kernelLeftover("route", change, query),
+    ),
     ...devices.map(({ index, name }) =>
       kernelLeftover("device", { kind: "remove-link", linkIndex: index, linkName: name }, query),
     ),

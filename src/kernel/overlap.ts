@@ -4,7 +4,13 @@ import { HopsackError } from "../errors.js";
 import { addressWidth, covers, formatPrefix, type Prefix, parseAddress, parsePrefix } from "../net/prefix.js";
 import type { InterfaceAddress } from "../netlink/addr.js";
 import type { Link } from "../netlink/link.js";
-import { HOPSACK_ROUTE_PROTOCOL, POD_ROUTE_PROTOCOL, type Route, RouteType } from "../netlink/route.js";
+import {
+  BIRD_ROUTE_PROTOCOL,
+  HOPSACK_ROUTE_PROTOCOL,
+  POD_ROUTE_PROTOCOL,
+  type Route,
+  RouteType,
+} from "../netlink/route.js";
 import { DEFAULT_METRIC } from "../plan/diff-routes.js";
 import { deviceAlias } from "./device-alias.js";
 
@@ -21,6 +27,8 @@ export interface OverlapInput {
   readonly underlayAddresses: readonly string[];
   readonly links: readonly Link[];
   readonly addresses: readonly InterfaceAddress[];
+  /** Whether routes of a BIRD are ours: those of this mode, or left by it. */
+  readonly isBirdOurs: boolean;
   /** Of the main table. */
   readonly routes: readonly Route[];
 }
@@ -87,6 +95,7 @@ function isOwn({ ownSubnets }: OverlapInput, prefix: Prefix | undefined): boolea
 
 function isOurs(input: OverlapInput, { protocol, nextHops }: Route): boolean {
   if (protocol === HOPSACK_ROUTE_PROTOCOL || protocol === POD_ROUTE_PROTOCOL) return true;
+  if (protocol === BIRD_ROUTE_PROTOCOL && input.isBirdOurs) return true;
   return nextHops.length > 0 && nextHops.every(({ linkIndex }) => isOwnLink(input, linkIndex));
 }
 

@@ -28,7 +28,7 @@ const QUIET_MS = 10_000;
 /** Without events: they can be lost. */
 const CHECK_INTERVAL_MS = 60_000;
 
-type KernelPlan = Omit<Plan, "pumpRoutes" | "commands">;
+type KernelPlan = Omit<Plan, "pumpRoutes" | "commands" | "bgp">;
 
 export type RepairKind = Change["kind"] | "masquerade" | "forward";
 

@@ -45,6 +45,7 @@ const VERBS: Readonly<Record<Change["kind"], string>> = {
   "add-route": "add route",
   "replace-route": "replace route",
   "remove-route": "remove route",
+  "remove-blackhole": "remove route",
   "set-neighbor": "set neighbour",
   "remove-neighbor": "remove neighbour",
   "set-fdb": "set forwarding entry",

@@ -13,6 +13,7 @@ const MAX_OUTPUT_CHARS = 4_000_000;
 const PACKAGES: Readonly<Record<string, string>> = {
   ip: "iproute2",
   ping: "iputils-ping",
+  bird: "bird2",
   etcd: "etcd-server",
   iperf3: "iperf3",
   tcpdump: "tcpdump",

@@ -76,7 +76,8 @@ interface RunningHost {
 export async function labUp(spec: LabSpec, options: LabUpOptions): Promise<Lab> {
   const topology = planTopology(spec);
   requirePermission();
-  requireTools(["ip", "ping", ...(topology.etcd.length > 0 ? ["etcd"] : [])]);
+  const isBgp = backendOf(spec).Type === "bgp";
+  requireTools(["ip", "ping", ...(topology.etcd.length > 0 ? ["etcd"] : []), ...(isBgp ? ["bird"] : [])]);
   requirePlugins(spec);
   const entry = options.daemonEntry ?? builtDaemon();
   const builder = recordProcess(process.pid);

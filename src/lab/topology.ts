@@ -19,7 +19,7 @@ const EXTENSION_COMMANDS = {
   SubnetRemoveCommand: 'ip route del "$SUBNET" via "$PUBLIC_IP"',
 };
 /** Modes whose road between lab hosts is made of IPv4 routes. */
-const IPV4_ROUTED = ["alloc", "extension"];
+const IPV4_ROUTED = ["alloc", "bgp", "extension"];
 const MAX_HOSTS = 100;
 const MAX_PODS_PER_HOST = 50;
 /** Every pod pings every other, so the work grows with the square. */

@@ -26,6 +26,8 @@ import {
   type NeighborTarget,
 } from "./neigh.js";
 import {
+  type BlackholeRemovalTarget,
+  encodeBlackholeRemoval,
   encodeRouteAdd,
   encodeRouteRemoval,
   encodeRouteReplace,
@@ -41,6 +43,7 @@ export type Change =
   | AddressChange
   | RouteChange
   | RouteRemoval
+  | BlackholeRemoval
   | NeighborChange
   | NeighborRemoval
   | FdbChange
@@ -87,6 +90,10 @@ export interface RouteChange extends OnLink, RouteTarget {
 
 export interface RouteRemoval extends OnLink, RouteRemovalTarget {
   readonly kind: "remove-route";
+}
+
+interface BlackholeRemoval extends BlackholeRemovalTarget {
+  readonly kind: "remove-blackhole";
 }
 
 export interface NeighborChange extends OnLink, NeighborTarget {
@@ -139,6 +146,8 @@ export function encodeChange(sequence: number, change: Change): Uint8Array {
       return encodeRouteReplace(sequence, change);
     case "remove-route":
       return encodeRouteRemoval(sequence, change);
+    case "remove-blackhole":
+      return encodeBlackholeRemoval(sequence, change);
     case "set-neighbor":
       return encodeNeighborSet(sequence, change);
     case "remove-neighbor":
@@ -173,6 +182,8 @@ export function objectOf(change: Change): string {
     case "remove-address":
     case "remove-neighbor":
       return `${change.address} dev ${change.linkName}`;
+    case "remove-blackhole":
+      return `blackhole ${change.prefix}${change.metric === 0 ? "" : ` metric ${change.metric}`}`;
     case "set-neighbor":
       return `${change.address} lladdr ${change.macAddress} dev ${change.linkName}`;
     case "set-fdb":

@@ -25,6 +25,9 @@ export const HOPSACK_ROUTE_PROTOCOL = 85;
 /** On routes of the CNI plugin, one for each pod: the daemon leaves them alone. */
 export const POD_ROUTE_PROTOCOL = 86;
 
+/** RTPROT_BIRD: every route that a BIRD sets, ours (src/bird) or another one. */
+export const BIRD_ROUTE_PROTOCOL = 12;
+
 /** RTPROT_KERNEL: made by the kernel for an address. */
 export const KERNEL_ROUTE_PROTOCOL = 2;
 
@@ -63,6 +66,13 @@ export interface RouteTarget {
   readonly metric: number | null;
   /** Who made it; default {@link HOPSACK_ROUTE_PROTOCOL}. */
   readonly protocol?: number;
+}
+
+/** What identifies a blackhole of the main table that is to go. */
+export interface BlackholeRemovalTarget {
+  readonly prefix: string;
+  readonly metric: number;
+  readonly protocol: number;
 }
 
 /** What identifies a unicast route of the main table that is to go. */
@@ -113,11 +123,22 @@ export function encodeRouteReplace(sequence: number, target: RouteTarget): Uint8
 export function encodeRouteRemoval(sequence: number, target: RouteRemovalTarget): Uint8Array {
   const flags = MessageFlag.request | MessageFlag.ack;
   const head = { type: MessageType.delRoute, flags, sequence };
-  return encodeRoute(head, target, { scope: RouteScope.nowhere, protocol: target.protocol, flags: 0 });
+  const kind = { type: RouteType.unicast, scope: RouteScope.nowhere, protocol: target.protocol, flags: 0 };
+  return encodeRoute(head, target, kind);
+}
+
+/** Removes an IPv4 blackhole only if it has the protocol number. */
+export function encodeBlackholeRemoval(sequence: number, target: BlackholeRemovalTarget): Uint8Array {
+  const flags = MessageFlag.request | MessageFlag.ack;
+  const kind = { type: RouteType.blackhole, scope: RouteScope.nowhere, protocol: target.protocol, flags: 0 };
+  const { body, destination } = bodyOf(target.prefix, kind);
+  const metric = { type: RTA.metric, value: u32(target.metric) };
+  return encodeMessage({ type: MessageType.delRoute, flags, sequence }, body, [destination, metric]);
 }
 
 /** What else stands in an rtmsg. */
 interface RouteKind {
+  readonly type: number;
   readonly scope: number;
   readonly protocol: number;
   readonly flags: number;
@@ -125,33 +146,25 @@ interface RouteKind {
 
 function ourRoute({ gateway, isOnLink, protocol = HOPSACK_ROUTE_PROTOCOL }: RouteTarget): RouteKind {
   const scope = gateway === null ? RouteScope.link : RouteScope.universe;
-  return { scope, protocol, flags: isOnLink ? RTNH_F_ONLINK : 0 };
+  return { type: RouteType.unicast, scope, protocol, flags: isOnLink ? RTNH_F_ONLINK : 0 };
 }
 
 function encodeRoute(
   head: Parameters<typeof encodeMessage>[0],
   target: Omit<RouteTarget, "isOnLink">,
-  { scope, protocol, flags }: RouteKind,
+  kind: RouteKind,
 ): Uint8Array {
-  const { family, bytes, length } = addressAndLength(target.prefix);
-  const body = Uint8Array.of(
-    familyNumber(family),
-    length,
-    0,
-    0,
-    MAIN_TABLE,
-    protocol,
-    scope,
-    RouteType.unicast,
-    ...u32(flags),
-  );
-  const attributes: Attribute[] = [
-    { type: RTA.destination, value: bytes },
-    { type: RTA.link, value: u32(target.linkIndex) },
-  ];
+  const { body, destination } = bodyOf(target.prefix, kind);
+  const attributes: Attribute[] = [destination, { type: RTA.link, value: u32(target.linkIndex) }];
   if (target.gateway !== null) attributes.push({ type: RTA.gateway, value: addressBytes(target.gateway) });
   if (target.metric !== null) attributes.push({ type: RTA.metric, value: u32(target.metric) });
   return encodeMessage(head, body, attributes);
+}
+
+function bodyOf(prefix: string, { type, scope, protocol, flags }: RouteKind) {
+  const { family, bytes, length } = addressAndLength(prefix);
+  const body = Uint8Array.of(familyNumber(family), length, 0, 0, MAIN_TABLE, protocol, scope, type, ...u32(flags));
+  return { body, destination: { type: RTA.destination, value: bytes } };
 }
 
 /** The payload of an RTM_NEWROUTE or RTM_DELROUTE; undefined when it is not an IP route, or only a cached one. */

@@ -101,6 +101,41 @@ export interface CommandPlan {
   readonly peers: readonly CommandPair[];
 }
 
+export type BfdMode = "off" | "on" | "graceful";
+
+/**
+ * `mesh`: a host of ours, all with all. `reflector`, `client`: a route reflector, and a host as the reflector sees it. `global`, `node`:
+ * somebody outside, for all hosts or for this one.
+ */
+export type BgpSessionKind = "mesh" | "reflector" | "client" | "global" | "node";
+
+export interface BgpSessionPlan {
+  readonly kind: BgpSessionKind;
+  readonly address: string;
+  readonly asNumber: number;
+  readonly password: string | null;
+  /** Waits to be dialled: of two hosts, one. */
+  readonly isPassive: boolean;
+  /** Reached without a router. */
+  readonly isOnLink: boolean;
+}
+
+/** What BIRD is to do; made true by bird/bird.ts. */
+export interface BgpPlan {
+  /** Of this host, on the underlay; also its router ID. */
+  readonly localAddress: string;
+  readonly asNumber: number;
+  /** Name of the link on which next hops are. */
+  readonly underlay: string;
+  /** Nothing outside it is taken from anybody. */
+  readonly network: string;
+  /** What this host announces, and keeps as a blackhole under the routes to its pods. */
+  readonly subnet: string;
+  readonly blackholeMetric: number;
+  readonly bfd: BfdMode;
+  readonly sessions: readonly BgpSessionPlan[];
+}
+
 export interface Plan {
   readonly links: readonly LinkPlan[];
   readonly addresses: readonly AddressPlan[];
@@ -111,6 +146,8 @@ export interface Plan {
   readonly pumpRoutes: readonly PumpRoute[];
   /** Of the extension mode only. */
   readonly commands?: CommandPlan;
+  /** Of the modes whose routes BIRD sets. */
+  readonly bgp?: BgpPlan;
 }
 
 /** The part that is made true by netlink. */

@@ -130,6 +130,14 @@ export class Trial {
       clock: { ...systemClock, random: () => 0 },
       checkPrivileges: () => this.#step("privileges", "check privileges"),
       hostWarnings: () => [],
+      openBird: () => ({
+        isPresent: false,
+        report: () => null,
+        check: () => {},
+        follow: async () => false,
+        leave: async () => {},
+        end: async () => {},
+      }),
       openProbeSocket: async () => ({ send: () => {}, close: () => {} }),
       openPolicy: () => ({
         sync: async () => "unchanged",
@@ -150,6 +158,8 @@ export class Trial {
         isLinkThere: (ifIndex) => this.networkLinks.has(ifIndex),
         linkVolume: () => null,
         transmitDrops: () => 0,
+        removeBirdRoutes: () => {},
+        birdSubnets: () => new Set(),
         linkReach: () => this.reach,
         watchTables: () => () => {},
         attachFilters: () => () => () => {},

@@ -1,5 +1,6 @@
 // Flows of packets that must arrive whatever is done to the daemons meanwhile.
 import { type ChildProcess, spawn } from "node:child_process";
+import { createHash } from "node:crypto";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
@@ -8,6 +9,9 @@ import { type Host, UNHOOKED } from "./hopsackd.js";
 import { ipJson, until } from "./netns.js";
 
 export const FLOW_PORT = 9000;
+const STREAM = fileURLToPath(new URL("tcp-stream.mjs", import.meta.url));
+/** As in the script. */
+const STREAM_BLOCK_BYTES = 1_000_000;
 const FLOW = fileURLToPath(new URL("numbered-flow.mjs", import.meta.url));
 
 /** A script in a host, in lines. */
@@ -68,6 +72,23 @@ export async function lostDuring(t: Test, hosts: FlowEnds, perMs: number, deed: 
   t.equal(twice, 0, "nothing came twice");
   t.comment(`${sent} sent, ${received} received`);
   return sent - received;
+}
+
+/** Every byte of a TCP stream from a to b, while `deed` is done. */
+export async function arrivesDuring(t: Test, { a, b, target }: FlowEnds, deed: () => Promise<void>): Promise<void> {
+  const receiver = new Script(t, b, process.execPath, STREAM, "receive", `${FLOW_PORT}`);
+  await receiver.ready();
+  const sender = new Script(t, a, process.execPath, STREAM, "send", target, `${FLOW_PORT}`);
+  await sender.ready();
+  await passed(b, 200);
+  await deed();
+  await passed(b, 200);
+  const { blocks = 0 } = await sender.end();
+  await receiver.ended;
+  const hash = createHash("sha256");
+  for (let block = 0; block < blocks; block++) hash.update(Buffer.alloc(STREAM_BLOCK_BYTES, block % 251));
+  t.ok(blocks > 2, `${blocks} blocks`);
+  t.equal(receiver.lines.at(-1), hash.digest("hex"));
 }
 
 function receivedPackets(host: Host): number {

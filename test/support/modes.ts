@@ -100,6 +100,22 @@ export const HOST_GW: Mode = {
   traces: (_own, peers) => ({ ...NO_TRACES, routes: peers.map(byGateway) }),
 };
 
+/** The pod's cable has the whole subnet, as a bridge would: the blackhole stands behind it. */
+export const BGP: Mode = {
+  ...COMMON,
+  name: "bgp",
+  backend: { Type: "bgp" },
+  mtuBytes: 1500,
+  isOneLink: true,
+  traces: (own, peers) => ({
+    ...NO_TRACES,
+    routes: [
+      `blackhole ${subnet(own)} proto bird metric 32`,
+      ...peers.map((peer) => `${subnet(peer)} via ${peer.address} dev eth0 proto bird`),
+    ],
+  }),
+};
+
 export const ALLOC: Mode = {
   ...COMMON,
   name: "alloc",

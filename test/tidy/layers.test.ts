@@ -16,6 +16,7 @@ const TYPESCRIPT_LAYERS: Readonly<Record<string, number>> = {
   netlink: 1,
   plan: 2,
   backend: 3,
+  bird: 3,
   store: 3,
   kernel: 3,
   dataplane: 3,

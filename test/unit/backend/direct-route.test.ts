@@ -1,6 +1,7 @@
 // backend/direct-route: on the link means what the kernel's own choice of route would make of it.
 import t from "tap";
 import { isOnLink, linkReach, NO_REACH } from "../../../src/backend/direct-route.js";
+import { formatPrefix } from "../../../src/net/prefix.js";
 import { HOPSACK_ROUTE_PROTOCOL, type Route, RouteType } from "../../../src/netlink/route.js";
 
 const ETH0 = 2;
@@ -71,6 +72,13 @@ t.test("IPv6 is judged by its own routes", async (t) => {
   t.equal(isReached("fd99::2", ...routes, route("fd99::2/128", ETH0, "fd99::1")), false, "behind a router");
   t.equal(isReached("fd99::2", ...routes, route("fd99::/64", ETH1, null, { metric: 100 })), false, "another link");
   t.equal(isReached("::ffff:192.168.50.11", ...routes), false, "an IPv4 route is none for IPv6");
+});
+
+t.test("what addresses of other links lead to is connected, also while a blackhole stands before it", async (t) => {
+  const bridge = route("10.244.1.0/24", ETH1, null, { protocol: 2 });
+  const blackhole = route("10.244.1.0/24", ETH0, null, { protocol: 12, type: RouteType.blackhole, nextHops: [] });
+  const { connected } = linkReach([DEFAULT, { ...LAN, protocol: 2 }, blackhole, bridge], ETH0);
+  t.same(connected.map(formatPrefix), ["10.244.1.0/24"]);
 });
 
 t.test("routes outside our link are not kept, however many there are", async (t) => {

@@ -7,7 +7,7 @@ import type { Lease } from "../../../src/lease/lease.js";
 import { attrs, prefix, reservation } from "../../contract/lease-store.js";
 import { backendInput } from "../../support/backend-input.js";
 
-const LAN: LinkReach = { onLink: [prefix("192.168.50.0/24")], elsewhere: [] };
+const LAN: LinkReach = { onLink: [prefix("192.168.50.0/24")], elsewhere: [], connected: [] };
 
 function input(changes: Partial<BackendInput> = {}, network: object = {}): BackendInput {
   return backendInput({ ...network, Backend: { Type: "host-gw" } }, { reach: LAN, ...changes });

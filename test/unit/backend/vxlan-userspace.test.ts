@@ -8,7 +8,7 @@ import { attrs, prefix, reservation } from "../../contract/lease-store.js";
 import { backendInput } from "../../support/backend-input.js";
 
 const IDENTITY = backendInput().identity;
-const LAN: LinkReach = { onLink: [prefix("192.168.50.0/24")], elsewhere: [] };
+const LAN: LinkReach = { onLink: [prefix("192.168.50.0/24")], elsewhere: [], connected: [] };
 
 function input(backend: object = {}, changes: Partial<BackendInput> = {}, network: object = {}): BackendInput {
   const config = { ...network, Backend: { Type: "vxlan", ...backend } };

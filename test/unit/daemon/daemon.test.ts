@@ -37,6 +37,7 @@ t.test("a mode that the kernel carries opens no pump, and follows the host's rou
   trial.reach = {
     onLink: ["192.168.50.0/24"].map(parsePrefix).filter((prefix) => prefix !== undefined),
     elsewhere: [],
+    connected: [],
   };
   trial.events?.onHostChange();
   await trial.logged("forwarding_updated");

@@ -44,7 +44,14 @@ async function found(
 ) {
   const rtnetlink = { filters: () => [], links: () => [...links], routes: () => [...routes], apply: () => [] };
   const networks = network === null ? [] : [network].flatMap((text) => parsePrefix(text) ?? []);
-  const leftovers = await kernelLeftovers({ rtnetlink, deviceName: "unit-test", networks, hasFlannel, hostTables: [] });
+  const leftovers = await kernelLeftovers({
+    rtnetlink,
+    deviceName: "unit-test",
+    networks,
+    birdNetwork: null,
+    hasFlannel,
+    hostTables: [],
+  });
   return leftovers.map(({ kind, what }) => `${kind} ${what}`);
 }
 

@@ -53,6 +53,7 @@ function check(differences: Partial<OverlapInput>): string | undefined {
     ownSubnets: prefixes("10.55.30.0/24"),
     deviceName: "flannel0",
     deviceNames: ["flannel0"],
+    isBirdOurs: false,
     underlayAddresses: ["192.168.50.10", "203.0.113.9"],
     links: LINKS,
     addresses: [address("192.168.50.10/24", "eth0")],

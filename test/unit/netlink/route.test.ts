@@ -3,6 +3,7 @@ import fc from "fast-check";
 import t from "tap";
 import { MessageFlag, MessageType, parseMessage } from "../../../src/netlink/message.js";
 import {
+  encodeBlackholeRemoval,
   encodeRouteAdd,
   encodeRouteQuery,
   encodeRouteRemoval,
@@ -91,6 +92,9 @@ t.test("requests have the bytes that ip sends", golden, async (t) => {
   const removal = parseMessage(encodeRouteRemoval(7, { ...target, protocol: 3 }));
   t.equal(removal?.type, MessageType.delRoute);
   t.match(removal && parseRoute(removal.payload), { protocol: 3, scope: 255 });
+  const blackhole = parseMessage(encodeBlackholeRemoval(8, { prefix: "10.7.0.0/16", metric: 32, protocol: 12 }));
+  t.equal(blackhole?.type, MessageType.delRoute);
+  t.match(blackhole && parseRoute(blackhole.payload), { type: 6, protocol: 12, metric: 32, scope: 255, nextHops: [] });
   const query = "24000000" + "1a00" + "0500" + "0300000000000000" + "022000000000000000000000" + "080001000a050101";
   t.strictSame(encodeRouteQuery(3, "10.5.1.1"), fromHex(query));
 });

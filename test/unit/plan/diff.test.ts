@@ -306,7 +306,7 @@ function applyTo(routes: readonly Route[], changes: readonly Change[]): { table:
   const table = new Map(routes.map((route) => [route.prefix, route]));
   const refused: string[] = [];
   for (const change of changes) {
-    if (!("prefix" in change)) continue;
+    if (!("prefix" in change && "linkIndex" in change)) continue;
     const { kind, prefix, linkIndex, gateway } = change;
     if (kind === "remove-route") table.delete(prefix);
     else if (kind === "add-route" && table.has(prefix)) refused.push(objectOf(change));

@@ -1,0 +1,262 @@
+// Mode bgp on good and bad days; every host's subnet is 10.244.<n>.0/24 (a 1, b 2, c 3):
+//
+//   a: eth0 192.168.50.10 ──┐
+//   b: eth0 192.168.50.11 ──┼── br0
+//   c: eth0 192.168.50.12 ──┘
+import { execFileSync } from "node:child_process";
+import { once } from "node:events";
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import t, { type Test } from "tap";
+import { arrivesDuring, lostDuring } from "../support/flow.js";
+import { type Daemon, filesIn, type Host, ip, makeHost, networkState, withDaemons } from "../support/hopsackd.js";
+import { run, until } from "../support/netns.js";
+import { Place } from "../support/place.js";
+import { RouteWatch } from "../support/route-watch.js";
+import { pings, startScript } from "../support/traffic.js";
+
+const HOLD_MS = 9000;
+/** A session in trouble is told after ten seconds. */
+const TOLD_MS = 20_000;
+
+const configOf = (backend: object = {}, more: object = {}): string =>
+  JSON.stringify({ Network: "10.244.0.0/16", ...more, Backend: { Type: "bgp", ...backend } });
+
+/** From now on 10.244.<n>.0/24 is the lease of a host that is not there. */
+function giveToGhost(place: Place, n: number): void {
+  const Expiration = new Date(Date.now() + 3_600_000).toISOString();
+  const lease = { PublicIP: "192.168.50.99", PublicIPv6: null, BackendType: "bgp", Node: "ghost", Expiration };
+  writeFileSync(join(place.store, "subnets", `10.244.${n}.0-24.json`), JSON.stringify(lease));
+}
+
+/** Routes into the overlay, in iproute2's words. */
+function routes(host: Host): string[] {
+  return ip(host, "route show")
+    .split("\n")
+    .map((line) => line.trim().replace(/ linkdown$/, "")) // an empty bridge
+    .filter((line) => line.includes("10.244."))
+    .sort();
+}
+
+async function becomes(t: Test, host: Host, expected: readonly string[], limitMs?: number): Promise<void> {
+  const wanted = JSON.stringify(expected.toSorted());
+  await until(`routes of ${host.name}`, () => JSON.stringify(routes(host)) === wanted, limitMs).catch(() => {});
+  t.strictSame(routes(host), expected.toSorted());
+}
+
+const blackhole = (n: number): string => `blackhole 10.244.${n}.0/24 proto bird`;
+const via = (n: number, { address }: Host): string => `10.244.${n}.0/24 via ${address} dev eth0 proto bird`;
+const warnings = (place: Place, host: Host): string => String(place.status(host).warnings);
+
+/** The process that hopsackd's BIRD is on this host. */
+function birdOf(place: Place, host: Host): number {
+  return place.status(host).bgp?.pid ?? 0;
+}
+
+const isAllUp = (place: Place, host: Host): boolean =>
+  place.status(host).bgp?.sessions.every(({ state }) => state === "up") === true;
+
+/** Silently: its own link stays up, and nobody hears it any more. */
+const cut = (host: Host): string => run(`ip link set v-${host.name} nomaster`);
+const rejoin = (host: Host): string => run(`ip link set v-${host.name} master br0`);
+
+withDaemons(t, import.meta.url, async () => {
+  const a = await makeHost("a", "192.168.50.10");
+  const b = await makeHost("b", "192.168.50.11");
+  const c = await makeHost("c", "192.168.50.12");
+
+  async function site(t: Test, backend: object = {}): Promise<{ place: Place; daemons: readonly Daemon[] }> {
+    const place = new Place(t, configOf(backend));
+    const daemons = await place.startAll(t, [a, b, c]);
+    await becomes(t, a, [blackhole(1), via(2, b), via(3, c)]);
+    await becomes(t, b, [blackhole(2), via(1, a), via(3, c)]);
+    await becomes(t, c, [blackhole(3), via(1, a), via(2, b)]);
+    return { place, daemons };
+  }
+
+  t.test("a clean stop leaves kernel and files as they were, and no BIRD", async (t) => {
+    const before = [a, b, c].map(networkState);
+    const { place, daemons } = await site(t);
+    const pids = [a, b, c].map((host) => birdOf(place, host));
+    for (const daemon of daemons) t.equal((await daemon.stop()).status, 0);
+    t.strictSame([a, b, c].map(networkState), before);
+    t.strictSame(
+      filesIn(place.folder).filter((path) => path.includes("bird")),
+      [],
+    );
+    for (const pid of pids) t.throws(() => process.kill(pid, 0), { code: "ESRCH" });
+  });
+
+  t.test("the blackhole makes way for a bridge that has the subnet, and comes back when it goes", async (t) => {
+    const place = new Place(t, configOf());
+    await place.startAll(t, [a]);
+    await becomes(t, a, [blackhole(1)]);
+    ip(a, "link add cni0 type bridge");
+    ip(a, "link set cni0 up");
+    ip(a, "addr add 10.244.1.1/24 dev cni0");
+    await becomes(t, a, ["10.244.1.0/24 dev cni0 proto kernel scope link src 10.244.1.1", `${blackhole(1)} metric 32`]);
+    ip(a, "link del cni0");
+    await becomes(t, a, [blackhole(1)]);
+  });
+
+  t.test("a lease that changes is in the others' kernels at once, and the old one is gone", async (t) => {
+    const { place, daemons } = await site(t);
+    const watch = await RouteWatch.open(t, b);
+    writeFileSync(join(place.store, "config.json"), configOf({}, { SubnetMin: "10.244.2.0", SubnetMax: "10.244.9.0" }));
+    const line = await daemons[0]?.logged("lease_acquired", 2);
+    const subnet = String(line?.lease).replace("-", "/");
+    const seenAt = await watch.heard(`${subnet} via ${a.address} dev eth0 proto bird`);
+    const milliseconds = seenAt - Date.parse(String(line?.time));
+    t.comment(`from the new lease on a to the route in the kernel of b: ${milliseconds} ms`);
+    t.ok(milliseconds < 5000, `${milliseconds} ms`);
+    await becomes(t, b, [blackhole(2), `${subnet} via ${a.address} dev eth0 proto bird`, via(3, c)]);
+    await becomes(t, a, [`blackhole ${subnet} proto bird`, via(2, b), via(3, c)]);
+  });
+
+  t.test("a BIRD that is killed costs no packet and no route; hopsackd that is killed neither", async (t) => {
+    const { place, daemons } = await site(t);
+    for (const [n, host] of [a, b].entries()) {
+      ip(host, `addr add 10.244.${n + 1}.1/32 dev lo`);
+      t.teardown(() => ip(host, `addr del 10.244.${n + 1}.1/32 dev lo`));
+    }
+    const watches = [await RouteWatch.open(t, a), await RouteWatch.open(t, b)];
+    const before = birdOf(place, b);
+    const ends = { a, b, target: "10.244.2.1" };
+    const isAnother = (pid: number) => ![0, pid].includes(birdOf(place, b));
+    const lost = await lostDuring(t, ends, 2, async () => {
+      process.kill(before, "SIGKILL");
+      await daemons[1]?.logged("bird_ended");
+      await until("BIRD runs again", () => isAnother(before));
+      await until("its sessions stand", () => isAllUp(place, b), 15_000);
+    });
+    t.equal(lost, 0);
+    const second = birdOf(place, b);
+    await arrivesDuring(t, ends, async () => {
+      process.kill(second, "SIGKILL");
+      await until("BIRD runs again", () => isAnother(second));
+      await until("its sessions stand", () => isAllUp(place, b), 15_000);
+    });
+    for (const watch of watches) t.strictSame(watch.deletions(), []);
+
+    const kept = birdOf(place, b);
+    daemons[1]?.kill("SIGKILL");
+    await daemons[1]?.ended;
+    t.ok(pings(a, "10.244.2.1"));
+    const again = place.start(t, b);
+    await again.logged("ready");
+    t.equal(birdOf(place, b), kept, "the next hopsackd goes on with the BIRD that runs");
+    for (const watch of watches) t.strictSame(watch.deletions(), []);
+  });
+
+  t.test("a host that dies silently is noticed within the hold time, and at once with BFD", async (t) => {
+    const { place } = await site(t);
+    t.teardown(() => rejoin(c));
+    const watch = await RouteWatch.open(t, a);
+    for (const [BFD, limitMs] of [
+      ["off", HOLD_MS + 3000],
+      ["on", 2500],
+    ] as const) {
+      writeFileSync(join(place.store, "config.json"), configOf({ BFD }));
+      const config = join(place.folder, "a", "hopsackd-bird.conf");
+      await until("BIRD is told", () => readFileSync(config, "utf8").includes(`bfd ${BFD};`));
+      await becomes(t, a, [blackhole(1), via(2, b), via(3, c)], 15_000);
+      await until("all sessions stand", () => isAllUp(place, a), 15_000);
+      if (BFD === "on") await until("BFD has begun", () => isBfdUp(config));
+      watch.events.length = 0;
+      const cutAt = Date.now();
+      cut(c);
+      const milliseconds = (await watch.heard("Deleted 10.244.3.0/24", limitMs + 5000)) - cutAt;
+      t.comment(`BFD ${BFD}: withdrawn ${milliseconds} ms after the cable was cut`);
+      t.ok(milliseconds < limitMs, `${milliseconds} ms`);
+      await becomes(t, a, [blackhole(1), via(2, b)]);
+      if (BFD === "off") {
+        t.match(warnings(place, a), /no BGP neighbour announces: 10\.244\.3\.0-24 of c at 192\.168\.50\.12/);
+        await until("the session is named", () => warnings(place, a).includes("no BGP session"), TOLD_MS).catch(
+          () => {},
+        );
+        t.match(
+          warnings(place, a),
+          /no BGP session with 192\.168\.50\.12 \(.*\): (it does not answer|that host cannot)/,
+        );
+      }
+      rejoin(c);
+      await becomes(t, a, [blackhole(1), via(2, b), via(3, c)], 20_000);
+    }
+  });
+
+  t.test("a password and an AS number that are not the others' are said in words", async (t) => {
+    const place = new Place(t, configOf({ Password: "right" }));
+    const netConfig = join(place.folder, "other.json");
+    writeFileSync(netConfig, configOf({ Password: "wrong" }));
+    for (const [index, host] of [a, b].entries()) place.reserve(host, `10.244.${index + 1}.0/24`);
+    await place.start(t, a).logged("ready");
+    const other = place.start(t, b, "--net-config", netConfig);
+    await other.logged("ready");
+    for (const host of [a, b]) {
+      await until("it is said", () => warnings(place, host) !== "", TOLD_MS).catch(() => {});
+      t.match(warnings(place, host), /no BGP session with 192\.168\.50\.1[01] \(.*\): .* has the same Password/);
+    }
+    t.notMatch(readFileSync(join(place.folder, "a", "hopsackd-bird.log"), "utf8"), "right", "no password in a log");
+    await other.stop();
+    writeFileSync(netConfig, configOf({ Password: "right", ASNumber: 64_513 }));
+    await place.start(t, b, "--net-config", netConfig).logged("ready");
+    for (const host of [a, b]) {
+      await until("it is said", () => warnings(place, host).includes("AS numbers"), TOLD_MS).catch(() => {});
+      t.match(warnings(place, host), /the AS numbers disagree \(this host has 6451\d, and takes that one for 6451\d\)/);
+    }
+  });
+
+  t.test("a lost reflector and a lease that nobody announces are said", async (t) => {
+    const { place } = await site(t, { RouteReflectors: [a.address] });
+    t.teardown(() => rejoin(a));
+    giveToGhost(place, 9);
+    await until("it is said", () => warnings(place, b).includes("10.244.9.0-24"), TOLD_MS).catch(() => {});
+    t.match(
+      warnings(place, b),
+      /no BGP neighbour announces: .*10\.244\.9\.0-24.* at 192\.168\.50\.99; see whether hopsackd runs/,
+    );
+    t.notMatch(warnings(place, b), "10.244.3.0-24");
+    cut(a);
+    await becomes(t, b, [blackhole(2)], HOLD_MS + 3000);
+    await until("it is said", () => warnings(place, b).includes("no BGP session"), TOLD_MS).catch(() => {});
+    t.match(warnings(place, b), /no BGP session with 192\.168\.50\.10 \(/);
+    t.match(warnings(place, b), /no BGP neighbour announces: .*10\.244\.3\.0-24 of c at 192\.168\.50\.12/);
+  });
+
+  t.test("where port 179 is taken, or no BIRD of use is there, the start is refused and leaves nothing", async (t) => {
+    const place = new Place(t, configOf());
+    const before = networkState(a);
+    const refused = async (code: string, words: RegExp): Promise<void> => {
+      const daemon = place.start(t, a);
+      const { status, stderr } = await daemon.ended;
+      t.equal(status, 1);
+      t.match(stderr, words);
+      t.match(stderr, `[${code}]`);
+      t.strictSame(place.leases(), [], "no lease is taken");
+      t.strictSame(networkState(a), before);
+    };
+    const holder = startScript(a, "require('net').createServer().listen(179, '0.0.0.0', () => console.log('listens'))");
+    await once(holder.stdout ?? holder, "data");
+    await refused("PORT_TAKEN", /another program listens on TCP port 179 of 192\.168\.50\.10, .*; stop it/);
+    holder.kill();
+    await once(holder, "close");
+
+    const old = join(place.folder, "bird");
+    writeFileSync(old, "#!/bin/sh\necho 'BIRD version 2.0.7' >&2\n", { mode: 0o755 });
+    const path = execFileSync("sh", ["-c", "command -v bird || echo /usr/sbin/bird"], { encoding: "utf8" }).trim();
+    run(`mount --bind ${old} ${path}`);
+    await refused(
+      "TOOL_MISSING",
+      /BIRD version 2\.0\.7 cannot be used, the mode bgp needs 2\.0\.12 or newer of version 2/,
+    );
+    run(`umount ${path}`);
+    run(`mount --bind /dev/null ${path}`);
+    await refused("TOOL_MISSING", /BIRD is not installed, and the mode bgp needs it; install: apt-get install bird2/);
+    run(`umount ${path}`);
+  });
+});
+
+/** Whether BIRD's BFD, whose control socket is beside this configuration, has a session that is up. */
+function isBfdUp(config: string): boolean {
+  return run(`birdc -s ${config.replace(/conf$/, "ctl")} show bfd sessions`).includes(" Up ");
+}
