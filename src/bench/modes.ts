@@ -39,6 +39,14 @@ export const MODES: readonly Mode[] = [
     device: { name: "eth0", kind: "veth" },
   },
   {
+    name: "bgp",
+    title: "BGP, by BIRD",
+    engine: "kernel",
+    lab: { backend: "bgp", daemonArgs: [] },
+    target: "overlay",
+    device: { name: "eth0", kind: "veth" },
+  },
+  {
     name: "vxlan",
     title: "VXLAN, kernel",
     engine: "kernel",

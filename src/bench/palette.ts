@@ -26,6 +26,7 @@ export const LIGHT: Palette = {
   modes: {
     veth: "#aab1bb",
     "host-gw": "#7b8490",
+    bgp: "#5a626d",
     vxlan: "#363d47",
     "vxlan-userspace": "#d55e00",
     udp: "#0072b2",
@@ -45,6 +46,7 @@ export const DARK: Palette = {
   modes: {
     veth: "#636c78",
     "host-gw": "#8d96a3",
+    bgp: "#b2bac4",
     vxlan: "#d0d6de",
     "vxlan-userspace": "#f28a3c",
     udp: "#56a8e0",
