@@ -34,7 +34,8 @@ export class PeerReach {
   #misses = 0;
   #hasAnswered = false;
   #lastHeardAt: number | null = null;
-  #isHeardSinceMiss = false;
+  /** Questions in a row during which nothing came from it. */
+  #unheard = 0;
   #roundTripMilliseconds: number | null = null;
 
   constructor(address: string, dueAt: number) {
@@ -44,6 +45,7 @@ export class PeerReach {
 
   /** A question goes out: the one before, if it is still open, has found no answer. */
   asked(token: bigint, now: number): void {
+    this.#unheard++;
     if (this.#question !== null) this.#miss();
     this.#question = { token, askedAt: now };
   }
@@ -62,7 +64,7 @@ export class PeerReach {
 
   heard(epochNow: number): void {
     this.#lastHeardAt = epochNow;
-    this.#isHeardSinceMiss = true;
+    this.#unheard = 0;
   }
 
   get report(): Reach {
@@ -81,7 +83,6 @@ export class PeerReach {
   }
 
   #miss(): void {
-    if (this.#misses === 0) this.#isHeardSinceMiss = false;
     this.#misses++;
     this.#decide(false);
   }
@@ -93,7 +94,7 @@ export class PeerReach {
 
   #state(): ReachState {
     if (this.isUndecided) return this.#hasAnswered ? "reachable" : "unknown";
-    if (this.#isHeardSinceMiss) return "one-way";
+    if (this.#unheard < MISSES_LIMIT) return "one-way";
     return this.#hasAnswered ? "lost" : "silent";
   }
 }

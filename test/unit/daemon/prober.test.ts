@@ -134,6 +134,8 @@ t.test("a peer whose questions arrive and whose answers do not is one-way", asyn
   trial.follow([b]);
   await trial.run(25, () => trial.hear(encodeQuestion(1n), { address: addressOf(b), port: 9286 }));
   t.equal(trial.reach(b)?.state, "one-way");
+  await trial.run(20);
+  t.equal(trial.reach(b)?.state, "silent", "until its questions do not arrive either");
 });
 
 t.test("a thousand peers get at most three questions a second, and each its turn", async (t) => {
