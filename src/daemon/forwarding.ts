@@ -9,6 +9,7 @@ import { type NetworkConfig, networksOf } from "../lease/network-config.js";
 import { type SubnetEnvValues, writeSubnetEnv } from "../lease/subnet-env.js";
 import { formatPrefix, type Prefix } from "../net/prefix.js";
 import type { LinkPlan, Plan } from "../plan/plan.js";
+import { ConflictNote } from "./conflict-note.js";
 import { EngineNote } from "./engine-note.js";
 import { failure, type Logger } from "./log.js";
 import type { DaemonOptions } from "./options.js";
@@ -18,8 +19,7 @@ import type { Service } from "./service.js";
 import { type DaemonState, NO_PUMP } from "./state.js";
 import type { BirdKeeper, Kernel, PlanKeeper, RunningPump, World } from "./world.js";
 
-/** A store that another network was poured into has thousands. */
-const NAMED_CONFLICTS_LIMIT = 10;
+const NAMED_FAILURES_LIMIT = 10;
 
 export interface ForwardingParts {
   readonly options: DaemonOptions;
@@ -57,8 +57,8 @@ export class Forwarding {
   #kernelPlan: Omit<Plan, "pumpRoutes" | "commands" | "bgp"> | null = null;
   #pumpRoutes: Plan["pumpRoutes"] | null = null;
   #subnetEnv: SubnetEnvValues | null = null;
-  #conflicts: readonly string[] = [];
   readonly #engineNote = new EngineNote();
+  readonly #conflictNote = new ConflictNote();
   /** Remembers what it found out; good for one own lease and one backend. */
   #choice: { readonly own: Lease; readonly backend: Backend; readonly chooser: PeerChooser } | null = null;
 
@@ -189,13 +189,13 @@ export class Forwarding {
    * @returns whether anything had to be changed
    */
   async apply(own: Lease, leases: readonly Lease[]): Promise<boolean> {
-    const { state } = this.#parts;
+    const { log, state } = this.#parts;
     if (this.#hasLeft) return false;
     this.#own = own;
     const wasReachKnown = this.#isReachKnown;
     this.#noteReach();
     const { peers, conflicts } = this.#chooserFor(own).choose(leases);
-    this.#noteConflicts(conflicts);
+    this.#conflictNote.note(log, state, conflicts);
     const { pumpRoutes, commands, bgp, ...kernelPlan } = this.#backend.plan(own, peers);
     const [link] = kernelPlan.links;
     const mtus = [this.#backendInput.underlay, ...kernelPlan.links].map(({ mtuBytes }) => mtuBytes);
@@ -215,7 +215,7 @@ export class Forwarding {
     const isBirdChanged = bgp !== undefined && (await this.#parts.bird.follow(bgp));
     const isTableChanged = this.#publish(pumpRoutes);
     if (!isTableChanged && !wasReachKnown) this.#pump?.measurePaths();
-    if (this.#pump !== null) this.#engineNote.note(this.#parts.log, this.#parts.options.engine, this.#pump.engine);
+    if (this.#pump !== null) this.#engineNote.note(log, this.#parts.options.engine, this.#pump.engine);
     this.#startPump();
     const isCommandRun = commands !== undefined && (await this.#parts.commands.follow(commands));
     this.#noteFailures();
@@ -384,18 +384,8 @@ export class Forwarding {
 
   #noteFailures(): void {
     const { commands, state } = this.#parts;
-    const named = commands.failures.slice(0, NAMED_CONFLICTS_LIMIT);
+    const named = commands.failures.slice(0, NAMED_FAILURES_LIMIT);
     if (named.length === 0) state.warnings.delete("command");
     else state.warnings.set("command", named.join("; "));
-  }
-
-  #noteConflicts(conflicts: readonly string[]): void {
-    const { log, state } = this.#parts;
-    const named = conflicts.slice(0, NAMED_CONFLICTS_LIMIT);
-    for (const reason of named) if (!this.#conflicts.includes(reason)) log.warn({ reason }, "lease_conflict");
-    this.#conflicts = named;
-    if (conflicts.length > named.length) named.push(`and ${conflicts.length - named.length} more of the kind`);
-    if (named.length === 0) state.warnings.delete("conflict");
-    else state.warnings.set("conflict", named.join("; "));
   }
 }
