@@ -130,6 +130,8 @@ withDaemons(t, import.meta.url, async () => {
       await until("its sessions stand", () => isAllUp(place, b), 15_000);
     });
     t.equal(lost, 0);
+    // RFC 4724 4.2: one that fails again before it has told everything is withdrawn.
+    for (const host of [a, c]) await until("the restart is over for its peers", () => !isRestarting(place, host, b));
     const second = birdOf(place, b);
     await arrivesDuring(t, ends, async () => {
       process.kill(second, "SIGKILL");
@@ -259,4 +261,11 @@ withDaemons(t, import.meta.url, async () => {
 /** Whether BIRD's BFD, whose control socket is beside this configuration, has a session that is up. */
 function isBfdUp(config: string): boolean {
   return run(`birdc -s ${config.replace(/conf$/, "ctl")} show bfd sessions`).includes(" Up ");
+}
+
+/** Whether the BIRD of a host keeps the routes of a peer that has not told them again. */
+function isRestarting(place: Place, host: Host, peer: Host): boolean {
+  const control = join(place.folder, host.name, "hopsackd-bird.ctl");
+  const session = `Mesh_${peer.address.replaceAll(".", "_")}`;
+  return run(`birdc -s ${control} show protocols all ${session}`).includes("Neighbor graceful restart active");
 }

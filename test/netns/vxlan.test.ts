@@ -131,10 +131,7 @@ withDaemons(t, import.meta.url, async () => {
           "-c",
           "3",
           "-vv",
-          "udp",
-          "dst",
-          "port",
-          "8472",
+          "udp dst port 8472 and dst host 192.168.50.11",
         ]);
         let seen = "";
         for (const stream of [dump.stdout, dump.stderr]) stream.on("data", (chunk) => (seen += chunk));
