@@ -2,7 +2,7 @@
 import { spawn } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
-import { type Host, TOOL } from "./hopsackd.js";
+import { type Host, TOOL, UNHOOKED } from "./hopsackd.js";
 import { run } from "./netns.js";
 import type { Place } from "./place.js";
 
@@ -82,9 +82,8 @@ async function callPlugin(
       .split(":")
       .map((folder) => join(folder, type))
       .find((file) => existsSync(file)) ?? type;
-  const { NODE_OPTIONS: _, ...unhooked } = process.env;
   const env = {
-    ...unhooked,
+    ...process.env,
     CNI_COMMAND: call.verb,
     CNI_CONTAINERID: call.containerId,
     CNI_NETNS: call.netns,
@@ -93,7 +92,8 @@ async function callPlugin(
     CNI_PATH: path,
   };
   // Not `ip netns exec`, whose own mount namespace takes longer with every namespace there is.
-  const child = spawn("nsenter", [`--net=/run/netns/${hostNetns}`, program], { env, stdio: "pipe" });
+  const [unhook = "", ...words] = [...UNHOOKED, "nsenter", `--net=/run/netns/${hostNetns}`, program];
+  const child = spawn(unhook, words, { env, stdio: "pipe" });
   call.onStart?.(child.pid ?? 0);
   const output = { stdout: "", stderr: "" };
   for (const name of ["stdout", "stderr"] as const) {
