@@ -4,7 +4,7 @@ import { withDaemons } from "../support/hopsackd.js";
 import { describeReport, shortcomings, soak } from "../support/soak.js";
 
 const isQuick = process.env.HOPSACK_SOAK === "quick";
-const SECONDS = isQuick ? 60 : 840;
+const SECONDS = isQuick ? 60 : 845;
 
 withDaemons(
   t,
