@@ -275,7 +275,7 @@ SECTION("tc/in") int hopsack_in(struct __sk_buff* skb) {
   if (skb->gso_size != 0) {
     // No helper takes the mark "in a UDP tunnel" off again. A UDP super-packet would be cut where its tunnel is no more, and
     // lost. TCP is cut without a look at the mark, but cut it is where a device does not speak of tunnels (a bridge before
-    // Linux 6.19): what is forwarded to pods is the pump's, which is three times as fast as that.
+    // Linux 6.19): what is forwarded to pods is the pump's, which is twice as fast as that.
     if (inner.protocol != PROTO_TCP || !ends_here(skb, &inner, start, family != 0)) return NEXT;
     header = segment_header(skb, start, &inner);
     if (header == 0) return NEXT;

@@ -1,9 +1,9 @@
 // bgp: no tunnel and no device, and no route of ours either. Each host announces its subnet by BGP, and BIRD sets what it hears as
 // routes; here is only said with whom it talks. Between hosts the smaller address dials, so that two never meet in the middle.
-import type { Lease } from "../lease/lease.js";
+import { type Lease, plainAttrs } from "../lease/lease.js";
 import { parseIpv4 } from "../net/ipv4.js";
 import { formatPrefix, type Prefix } from "../net/prefix.js";
-import type { BgpPlan, BgpSessionPlan, Plan } from "../plan/plan.js";
+import { type BgpPlan, type BgpSessionPlan, EMPTY_PLAN, type Plan } from "../plan/plan.js";
 import type { Backend, BackendInput } from "./backend.js";
 import { type BgpOptions, readBgpOptions } from "./bgp-options.js";
 import { isOnLink } from "./direct-route.js";
@@ -24,26 +24,14 @@ export function createBgpBackend(input: BackendInput): Backend {
     overheadBytes: 0,
     deviceNames: [],
     bgpAddress: underlay.address,
-    leaseAttrs: (node) => ({
-      publicIp: underlay.publicIp,
-      publicIpv6: null,
-      backendType: TYPE,
-      backendData: null,
-      backendV6Data: null,
-      node,
-    }),
+    leaseAttrs: (node) => plainAttrs(TYPE, underlay.publicIp, node),
     socket: null,
     objectionTo: (peer) => objectionTo(peer, input, options),
     probeAddress: ({ attrs }) => attrs.publicIp,
     claimsOf: () => [],
     plan: (own, peers): Plan => ({
-      links: [],
-      addresses: [],
-      routes: [],
-      neighbors: [],
-      fdb: [],
+      ...EMPTY_PLAN,
       masquerades: masquerades(input, own),
-      pumpRoutes: [],
       bgp: bgpPlan(input, options, own, peers),
     }),
   };

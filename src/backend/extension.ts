@@ -2,9 +2,9 @@
 // carries them as data; kernel/commands.ts runs them. flannel's keys and variables.
 import { HopsackError } from "../errors.js";
 import { field } from "../lease/json-object.js";
-import { type Lease, leaseKey } from "../lease/lease.js";
+import { type Lease, leaseKey, plainAttrs } from "../lease/lease.js";
 import { formatPrefix, type Prefix } from "../net/prefix.js";
-import type { CommandPair, Plan, ShellCommand } from "../plan/plan.js";
+import { type CommandPair, EMPTY_PLAN, type Plan, type ShellCommand } from "../plan/plan.js";
 import type { Backend, BackendInput } from "./backend.js";
 import { masquerades } from "./subnets.js";
 
@@ -40,25 +40,16 @@ export function createExtensionBackend(input: BackendInput): Backend {
     deviceNames: [],
     startCommand: ofHost("PreStartupCommand", lines.preStartup, null),
     leaseAttrs: (node) => ({
-      publicIp,
-      publicIpv6: null,
-      backendType: TYPE,
+      ...plainAttrs(TYPE, publicIp, node),
       backendData: backendData(input.startOutput ?? ""),
-      backendV6Data: null,
-      node,
     }),
     socket: null,
     objectionTo: () => null,
     probeAddress: () => null,
     claimsOf: () => [],
     plan: (own, peers): Plan => ({
-      links: [],
-      addresses: [],
-      routes: [],
-      neighbors: [],
-      fdb: [],
+      ...EMPTY_PLAN,
       masquerades: masquerades(input, own),
-      pumpRoutes: [],
       commands: {
         host: {
           key: leaseKey(own),

@@ -1,7 +1,7 @@
 // host-gw: no tunnel and no device. Each peer's subnet is a plain route to that host, which must be on our own link: a router in
 // between would not know the subnet.
-import type { Lease } from "../lease/lease.js";
-import type { Plan, RoutePlan } from "../plan/plan.js";
+import { type Lease, plainAttrs } from "../lease/lease.js";
+import { EMPTY_PLAN, type Plan, type RoutePlan } from "../plan/plan.js";
 import type { Backend, BackendInput } from "./backend.js";
 import { offLink, requirePlainRoutes } from "./plain-routes.js";
 import { masquerades, peerSubnets } from "./subnets.js";
@@ -16,31 +16,20 @@ export function createHostGwBackend(input: BackendInput): Backend {
     type: TYPE,
     overheadBytes: 0,
     deviceNames: [],
-    leaseAttrs: (node) => ({
-      publicIp: underlay.publicIp,
-      publicIpv6: null,
-      backendType: TYPE,
-      backendData: null,
-      backendV6Data: null,
-      node,
-    }),
+    leaseAttrs: (node) => plainAttrs(TYPE, underlay.publicIp, node),
     socket: null,
     objectionTo: (peer) => objectionTo(peer, input),
     // No device has the base address here; the way to a subnet is as good as the way to the host it is routed to.
     probeAddress: ({ attrs }) => attrs.publicIp,
     claimsOf: () => [],
     plan: (own, peers): Plan => ({
-      links: [],
-      addresses: [],
+      ...EMPTY_PLAN,
       routes: peerSubnets(input, own, peers)
         .filter(({ subnet }) => subnet.family === 4)
         .map(({ prefix, peer }): RoutePlan => {
           return { prefix, link: underlay.linkName, gateway: peer.attrs.publicIp, isOnLink: false };
         }),
-      neighbors: [],
-      fdb: [],
       masquerades: masquerades(input, own),
-      pumpRoutes: [],
     }),
   };
 }

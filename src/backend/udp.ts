@@ -2,9 +2,9 @@
 // the whole Network into it; the pump finds the host by the inner destination.
 import { HopsackError } from "../errors.js";
 import { field } from "../lease/json-object.js";
-import { subnetsOf } from "../lease/lease.js";
+import { plainAttrs, subnetsOf } from "../lease/lease.js";
 import { formatPrefix } from "../net/prefix.js";
-import type { Plan, PumpRoute } from "../plan/plan.js";
+import { EMPTY_PLAN, type Plan, type PumpRoute } from "../plan/plan.js";
 import type { Backend, BackendInput } from "./backend.js";
 import { isOnLink } from "./direct-route.js";
 import { baseAddress, deviceAddress, innerMtu, masquerades, PeerRows } from "./subnets.js";
@@ -28,14 +28,7 @@ export function createUdpBackend(input: BackendInput): Backend {
   return {
     type: TYPE,
     overheadBytes: OUTER_IPV4_AND_UDP_BYTES,
-    leaseAttrs: (node) => ({
-      publicIp: underlay.publicIp,
-      publicIpv6: null,
-      backendType: TYPE,
-      backendData: null,
-      backendV6Data: null,
-      node,
-    }),
+    leaseAttrs: (node) => plainAttrs(TYPE, underlay.publicIp, node),
     socket: {
       tunName: deviceName,
       port,
@@ -50,13 +43,12 @@ export function createUdpBackend(input: BackendInput): Backend {
     probeAddress: ({ subnet }) => baseAddress(subnet),
     claimsOf: () => [],
     plan: (own, peers): Plan => ({
+      ...EMPTY_PLAN,
       links: [{ kind: "tun", name: deviceName, mtuBytes, txQueueLength: TX_QUEUE_PACKETS }],
       addresses: subnetsOf(own).map((subnet) => ({ link: deviceName, address: deviceAddress(subnet) })),
       routes: [config.network, config.networkV6]
         .filter((network) => network !== null)
         .map((network) => ({ prefix: formatPrefix(network), link: deviceName, gateway: null, isOnLink: false })),
-      neighbors: [],
-      fdb: [],
       masquerades: masquerades(input, own),
       pumpRoutes: rows.of(own, peers).map(({ route }) => route),
     }),

@@ -16,6 +16,11 @@ export interface LeaseAttrs {
   readonly node: string | null;
 }
 
+/** Of a host that tells nothing but its IPv4 address and its mode. */
+export function plainAttrs(backendType: string, publicIp: string, node: string | null): LeaseAttrs {
+  return { publicIp, publicIpv6: null, backendType, backendData: null, backendV6Data: null, node };
+}
+
 /** Milliseconds since the epoch; "unknown": only the store knows, and takes the lease away by itself (etcd). */
 export type Expiry = number | "unknown";
 

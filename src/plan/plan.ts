@@ -150,5 +150,16 @@ export interface Plan {
   readonly bgp?: BgpPlan;
 }
 
+/** Nothing at all; modes add what they need. */
+export const EMPTY_PLAN: Plan = {
+  links: [],
+  addresses: [],
+  routes: [],
+  neighbors: [],
+  fdb: [],
+  masquerades: [],
+  pumpRoutes: [],
+};
+
 /** The part that is made true by netlink. */
 export type NetlinkPlan = Pick<Plan, "links" | "addresses" | "routes" | "neighbors" | "fdb">;
