@@ -172,7 +172,9 @@ withDaemons(t, import.meta.url, async () => {
       t.ok(milliseconds < limitMs, `${milliseconds} ms`);
       await becomes(t, a, [blackhole(1), via(2, b)]);
       if (BFD === "off") {
-        t.match(warnings(place, a), /no BGP neighbour announces: 10\.244\.3\.0-24 of c at 192\.168\.50\.12/);
+        const unannounced = /no BGP neighbour announces: 10\.244\.3\.0-24 of c at 192\.168\.50\.12/;
+        await until("the lease is named", () => unannounced.test(warnings(place, a)), TOLD_MS).catch(() => {});
+        t.match(warnings(place, a), unannounced);
         await until("the session is named", () => warnings(place, a).includes("no BGP session"), TOLD_MS).catch(
           () => {},
         );

@@ -23,7 +23,7 @@ import {
   UNHOOKED,
   withDaemons,
 } from "../support/hopsackd.js";
-import { ipJson, run, until } from "../support/netns.js";
+import { ipJson, run, until, whyNoOtherUsers } from "../support/netns.js";
 import { Place } from "../support/place.js";
 
 const RSS_LIMIT_KB = 90_000;
@@ -79,10 +79,6 @@ async function inUse(host: Host, protocol: keyof typeof TAKE_PORT, port: number)
 }
 
 /** Whether users other than root exist in this user namespace. */
-function hasOtherUsers(): boolean {
-  return Number(readFileSync("/proc/self/uid_map", "utf8").trim().split(/\s+/)[2]) > 65_534;
-}
-
 const BAD_DAYS: readonly BadDay[] = [
   {
     name: "without CAP_NET_ADMIN",
@@ -92,7 +88,7 @@ const BAD_DAYS: readonly BadDay[] = [
   },
   {
     name: "as another user than root",
-    skip: !hasOtherUsers() && "the user namespace has one user only",
+    skip: whyNoOtherUsers(),
     wrapper: ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"],
     code: "NOT_PERMITTED",
     sentence: /run it as root/,
@@ -380,8 +376,7 @@ withDaemons(t, import.meta.url, async () => {
     t.equal(await get(place.socket(a), "/readyz"), "hopsackd is ready\n");
   });
 
-  const noOthers = hasOtherUsers() ? false : "the user namespace has one user only";
-  t.test("hopsack status says NOT_PERMITTED to other users", { skip: noOthers }, async (t) => {
+  t.test("hopsack status says NOT_PERMITTED to other users", { skip: whyNoOtherUsers() }, async (t) => {
     const place = new Place(t);
     await place.start(t, a).logged("ready");
     chmodSync(place.folder, 0o755);

@@ -1,9 +1,9 @@
 // The pump opened and started by itself, as a user who may have no more threads than the test allows.
 import { spawnSync } from "node:child_process";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import t from "tap";
-import { inOwnNamespace, run } from "../support/netns.js";
+import { inOwnNamespace, run, whyNoOtherUsers } from "../support/netns.js";
 
 const CHECKOUT = fileURLToPath(new URL("../..", import.meta.url));
 /** The same files where every user may come by; the TUN device for every user lies beside them. */
@@ -39,8 +39,7 @@ const startPump = (moreThreads: number) => `
 
 function whyNot(): string | false {
   if (!existsSync(`${CHECKOUT}/dist/dataplane/pump.js`)) return "dist is not there; build it with: npm run build";
-  const users = Number(readFileSync("/proc/self/uid_map", "utf8").trim().split(/\s+/)[2]);
-  return users > 65_534 ? false : "the user namespace has one user only";
+  return whyNoOtherUsers();
 }
 
 inOwnNamespace(t, import.meta.url, () => {

@@ -15,7 +15,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import t from "tap";
 import { UNHOOKED } from "../support/hopsackd.js";
-import { inOwnNamespace, run } from "../support/netns.js";
+import { inOwnNamespace, run, whyNoOtherUsers } from "../support/netns.js";
 
 const CHECKOUT = fileURLToPath(new URL("../..", import.meta.url));
 /** Where a service can see it: a checkout below /root is out of its reach. */
@@ -94,7 +94,7 @@ inOwnNamespace(t, import.meta.url, () => {
     mkdirSync("/run/systemd/system", { recursive: true });
   });
 
-  t.test("who is not root is told so", async (t) => {
+  t.test("who is not root is told so", { skip: whyNoOtherUsers() }, async (t) => {
     const wrapper = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"];
     const { status, stderr } = service("install", { wrapper });
     t.equal(status, 1);

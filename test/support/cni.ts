@@ -13,7 +13,7 @@ export const DEBIAN_PLUGINS = "/usr/lib/cni";
 /** Why plugins that need the reference plugins cannot be tested here, or false. */
 export const skipBridge = existsSync(`${DEBIAN_PLUGINS}/bridge`)
   ? false
-  : "containernetworking-plugins is not installed";
+  : `${DEBIAN_PLUGINS}/bridge is missing: apt-get install containernetworking-plugins`;
 
 export interface CniCall {
   readonly verb: string;

@@ -2,9 +2,11 @@
 // `ip netns add` inside needs no unique names. The kernel removes all of it with the last process, also after SIGKILL.
 // Use:  inOwnNamespace(t, import.meta.url, () => { t.test("...", ...); });
 import { execFileSync, spawnSync } from "node:child_process";
+import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import type { Test } from "tap";
 
+const NOBODY = 65_534;
 const INSIDE = "HOPSACK_TEST_NAMESPACE";
 /** For one file, also on a machine that is busy with other things: few take a minute on an idle one. */
 const LIMIT_SECONDS = 300;
@@ -34,6 +36,12 @@ export function inOwnNamespace(t: Test, fileUrl: string, tests: () => void, limi
   // unshare ignores SIGTERM while it waits: tap could not end a test that hangs.
   const limited = ["-s", "KILL", `${limitSeconds}`, "unshare", ...flags];
   t.spawn("timeout", [...limited, "sh", "-c", SET_UP, "sh", ...again], options, "in own namespaces");
+}
+
+/** Why a process cannot become another user here; false: it can. Of namespaces that were not made by root. */
+export function whyNoOtherUsers(): string | false {
+  const users = Number(readFileSync("/proc/self/uid_map", "utf8").trim().split(/\s+/)[2]);
+  return users > NOBODY ? false : "the user namespace has one user only";
 }
 
 /** Runs one command line (split on blanks, no shell), and returns its stdout. Throws with its stderr when it fails. */
