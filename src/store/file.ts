@@ -85,8 +85,8 @@ export class FileLeaseStore implements LeaseStore {
     return this.#exclusively(async () => {
       await this.#leases.removeTemporaries();
       const { lease, remove } = decideAcquire(request, await this.#everything(), this.#terms());
-      for (const gone of remove) await this.#leases.remove(gone);
       await this.#leases.put(lease);
+      for (const gone of remove) await this.#leases.remove(gone);
       return lease;
     });
   }

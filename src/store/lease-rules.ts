@@ -31,7 +31,10 @@ export interface LeaseTerms {
 export interface AcquireDecision {
   /** To be written over whatever its key holds. */
   readonly lease: TimedLease;
-  /** To be removed: expired ones, and leases of this host that no longer fit the configuration. */
+  /**
+   * Under other keys; to be removed with the same step or after it, never before: who watches is not to see a host that moves without
+   * a lease. Expired ones, and leases of this host that no longer fit the configuration.
+   */
   readonly remove: readonly Lease[];
 }
 
@@ -64,7 +67,8 @@ export function decideAcquire(request: AcquireRequest, stored: StoredLeases, ter
   const chosen = reclaimed(request, taken) ?? allocateSubnet(config, taken, terms.randomBelow);
   if (chosen === null) throw networkFull(request, stored, live);
   const { subnet, subnetV6 } = chosen;
-  return { lease: { subnet, subnetV6, attrs, expiresAt: terms.nowMs + terms.ttlMs }, remove };
+  const lease = { subnet, subnetV6, attrs, expiresAt: terms.nowMs + terms.ttlMs };
+  return { lease, remove: remove.filter((gone) => leaseKey(gone) !== leaseKey(lease)) };
 }
 
 /** The renewed lease with `attrs`; `stored` is what the store holds under the key of the lease we hold. @throws LEASE_LOST */

@@ -73,8 +73,8 @@ export class MemoryLeaseStore implements LeaseStore {
 
   async acquire(request: AcquireRequest): Promise<TimedLease> {
     const { lease, remove } = decideAcquire(request, this.#stored(), this.#terms());
-    for (const gone of remove) this.#state.remove(gone);
     this.#state.put(lease);
+    for (const gone of remove) this.#state.remove(gone);
     return lease;
   }
 

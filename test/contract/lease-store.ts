@@ -71,6 +71,13 @@ export class Watching {
     return result.done === true ? "ended" : result.value;
   }
 
+  /** The next batch, which must come. */
+  async batch(): Promise<LeaseEvent[]> {
+    const batch = await this.next();
+    if (batch === "ended") throw new Error("the watch ended by itself");
+    return batch;
+  }
+
   /** The next batch as text: `+10.244.1.0-24`, `-10.244.1.0-24`. */
   async nextKeys(): Promise<string[] | "ended"> {
     const batch = await this.next();
@@ -163,11 +170,7 @@ export function watchingContract(name: string, make: MakeHarness<WatchingHarness
     })();
     const isComplete = (): boolean =>
       table.size === 10 && !table.list().some((lease) => lease.subnet.base % 512n !== 0n);
-    while (!isComplete()) {
-      const batch = await watching.next();
-      if (batch === "ended") throw new Error("the watch ended by itself");
-      table.apply(batch);
-    }
+    while (!isComplete()) table.apply(await watching.batch());
     await writing;
     t.same(keys(table.list()), keys(await store.list()));
   });
@@ -253,6 +256,24 @@ function acquireContract(name: string, make: MakeHarness<LeasingHarness>): void 
     const lease = await acquire(open(), attrs(1));
     t.ok(overlaps(lease.subnet, prefix("10.244.0.0/16")));
     t.same(await open().list(), [asListed(lease)]);
+  });
+
+  t.test(`${name}: who watches never sees a host that moves without a lease`, async (t) => {
+    const { open, put, now } = await make(t, CONFIG);
+    const table = new LeaseTable();
+    const watching = new Watching(t, open());
+    const misfit = { ...reservation(1), subnet: prefix("10.99.1.0/24"), expiresAt: now() + 60_000 };
+    await put(misfit);
+    while (table.get(leaseKey(misfit)) === undefined) table.apply(await watching.batch());
+    const { subnet } = await acquire(open(), attrs(1));
+    while (table.get(leaseKey(misfit)) !== undefined) {
+      table.apply(await watching.batch());
+      t.not(table.size, 0);
+    }
+    t.same(
+      table.list().map((lease) => formatPrefix(lease.subnet)),
+      [formatPrefix(subnet)],
+    );
   });
 
   t.test(`${name}: a dual-stack network gives a pair`, async (t) => {

@@ -2,12 +2,13 @@
 //
 //   a: eth0 192.168.50.10 ──┐
 //   b: eth0 192.168.50.11 ──┼── br0
-//   c: eth0 192.168.50.12 ──┘
+//   c: eth0 192.168.50.12 ──┘          (and for a while d: 192.168.50.13)
 import { execFileSync } from "node:child_process";
 import { once } from "node:events";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import t, { type Test } from "tap";
+import { replaceFile } from "../../src/lease/replace-file.js";
 import { arrivesDuring, lostDuring } from "../support/flow.js";
 import { type Daemon, filesIn, type Host, ip, makeHost, networkState, withDaemons } from "../support/hopsackd.js";
 import { run, until } from "../support/netns.js";
@@ -16,6 +17,7 @@ import { RouteWatch } from "../support/route-watch.js";
 import { pings, startScript } from "../support/traffic.js";
 
 const HOLD_MS = 9000;
+const LEASE_CHANGES = 5;
 /** A session in trouble is told after ten seconds. */
 const TOLD_MS = 20_000;
 
@@ -45,8 +47,12 @@ async function becomes(t: Test, host: Host, expected: readonly string[], limitMs
 }
 
 const blackhole = (n: number): string => `blackhole 10.244.${n}.0/24 proto bird`;
-const via = (n: number, { address }: Host): string => `10.244.${n}.0/24 via ${address} dev eth0 proto bird`;
+const to = (subnet: string, { address }: Host): string => `${subnet} via ${address} dev eth0 proto bird`;
+const via = (n: number, host: Host): string => to(`10.244.${n}.0/24`, host);
 const warnings = (place: Place, host: Host): string => String(place.status(host).warnings);
+
+/** The host's own, of its lease. */
+const subnetOf = (place: Place, host: Host): string => place.status(host).lease?.subnet ?? "none";
 
 /** The process that hopsackd's BIRD is on this host. */
 function birdOf(place: Place, host: Host): number {
@@ -102,15 +108,22 @@ withDaemons(t, import.meta.url, async () => {
   t.test("a lease that changes is in the others' kernels at once, and the old one is gone", async (t) => {
     const { place, daemons } = await site(t);
     const watch = await RouteWatch.open(t, b);
-    writeFileSync(join(place.store, "config.json"), configOf({}, { SubnetMin: "10.244.2.0", SubnetMax: "10.244.9.0" }));
-    const line = await daemons[0]?.logged("lease_acquired", 2);
-    const subnet = String(line?.lease).replace("-", "/");
-    const seenAt = await watch.heard(`${subnet} via ${a.address} dev eth0 proto bird`);
-    const milliseconds = seenAt - Date.parse(String(line?.time));
-    t.comment(`from the new lease on a to the route in the kernel of b: ${milliseconds} ms`);
-    t.ok(milliseconds < 5000, `${milliseconds} ms`);
-    await becomes(t, b, [blackhole(2), `${subnet} via ${a.address} dev eth0 proto bird`, via(3, c)]);
-    await becomes(t, a, [`blackhole ${subnet} proto bird`, via(2, b), via(3, c)]);
+    const milliseconds: number[] = [];
+    for (let change = 1; change <= LEASE_CHANGES; change++) {
+      const range = { SubnetMin: `10.244.${change}0.0`, SubnetMax: `10.244.${change}9.0` };
+      await replaceFile(join(place.store, "config.json"), configOf({}, range), 0o644);
+      for (const daemon of daemons) await daemon.logged("lease_acquired", change + 1);
+      const line = await daemons[0]?.logged("lease_acquired", change + 1);
+      const subnet = String(line?.lease).replace("-", "/");
+      const seenAt = await watch.heard(`${subnet} via ${a.address} dev eth0 proto bird`);
+      milliseconds.push(seenAt - Date.parse(String(line?.time)));
+      const [ofA = "", ofB = "", ofC = ""] = [a, b, c].map((host) => subnetOf(place, host));
+      t.equal(ofA, subnet);
+      await becomes(t, b, [`blackhole ${ofB} proto bird`, to(ofA, a), to(ofC, c)]);
+      await becomes(t, a, [`blackhole ${ofA} proto bird`, to(ofB, b), to(ofC, c)]);
+    }
+    t.comment(`from a new lease on a to the route in the kernel of b: ${milliseconds.join(", ")} ms`);
+    t.notMatch(readFileSync(join(place.folder, "b", "hopsackd-bird.log"), "utf8"), "Mesh", "no session began anew");
   });
 
   t.test("a BIRD that is killed costs no packet and no route; hopsackd that is killed neither", async (t) => {
@@ -197,7 +210,7 @@ withDaemons(t, import.meta.url, async () => {
     const other = place.start(t, b, "--net-config", netConfig);
     await other.logged("ready");
     for (const host of [a, b]) {
-      await until("it is said", () => warnings(place, host) !== "", TOLD_MS).catch(() => {});
+      await until("it is said", () => warnings(place, host).includes("no BGP session"), TOLD_MS).catch(() => {});
       t.match(warnings(place, host), /no BGP session with 192\.168\.50\.1[01] \(.*\): .* has the same Password/);
     }
     t.notMatch(readFileSync(join(place.folder, "a", "hopsackd-bird.log"), "utf8"), "right", "no password in a log");
@@ -225,6 +238,31 @@ withDaemons(t, import.meta.url, async () => {
     await until("it is said", () => warnings(place, b).includes("no BGP session"), TOLD_MS).catch(() => {});
     t.match(warnings(place, b), /no BGP session with 192\.168\.50\.10 \(/);
     t.match(warnings(place, b), /no BGP neighbour announces: .*10\.244\.3\.0-24 of c at 192\.168\.50\.12/);
+  });
+
+  t.test("with two reflectors, the loss of one costs no route of the others and no packet", async (t) => {
+    const d = await makeHost("d", "192.168.50.13");
+    const place = new Place(t, configOf({ RouteReflectors: [a.address, b.address] }));
+    t.teardown(() => rejoin(a));
+    await place.startAll(t, [a, b, c, d]);
+    await becomes(t, c, [blackhole(3), via(1, a), via(2, b), via(4, d)]);
+    await becomes(t, d, [blackhole(4), via(1, a), via(2, b), via(3, c)]);
+    for (const host of [a, b, c, d]) await until("all sessions stand", () => isAllUp(place, host), 15_000);
+    for (const [n, host] of [
+      [3, c],
+      [4, d],
+    ] as const) {
+      ip(host, `addr add 10.244.${n}.1/32 dev lo`);
+      t.teardown(() => ip(host, `addr del 10.244.${n}.1/32 dev lo`));
+    }
+    const watches = [await RouteWatch.open(t, c), await RouteWatch.open(t, d)];
+    const lost = await lostDuring(t, { a: c, b: d, target: "10.244.4.1" }, 2, async () => {
+      cut(a);
+      for (const watch of watches) await watch.heard("Deleted 10.244.1.0/24", HOLD_MS + 3000);
+    });
+    t.equal(lost, 0);
+    for (const watch of watches) t.strictSame(watch.deletions(), [`Deleted ${via(1, a)}`]);
+    await becomes(t, c, [blackhole(3), via(2, b), via(4, d)]);
   });
 
   t.test("where port 179 is taken, or no BIRD of use is there, the start is refused and leaves nothing", async (t) => {
