@@ -11,7 +11,7 @@ import type { SubnetPair } from "../lease/subnet-allocator.js";
 import { type Clock, systemClock } from "./clock.js";
 import { type TryLockFile, withFileLock } from "./file-lock.js";
 import { watchFolder } from "./folder-watch.js";
-import { LeaseFolder, unavailable } from "./lease-folder.js";
+import { type FolderListing, LeaseFolder, unavailable } from "./lease-folder.js";
 import {
   decideAcquire,
   decideRelease,
@@ -107,9 +107,35 @@ export class FileLeaseStore implements LeaseStore {
     });
   }
 
-  async list(): Promise<Lease[]> {
+  list(): Promise<Lease[]> {
+    return this.#live(() => this.#leases.list());
+  }
+
+  watch(signal: AbortSignal, known: readonly Lease[] = []): AsyncIterable<LeaseEvent[]> {
+    let changed: Set<string> | null = null;
+    const source = {
+      list: () => {
+        const names = changed;
+        changed = new Set();
+        return this.#live(() => this.#leases.refresh(names));
+      },
+      subscribe: (onChange: () => void) => {
+        changed = null; // whatever happened meanwhile, nobody heard of it
+        return this.#subscribe((name) => {
+          if (name === null) changed = null;
+          else changed?.add(name);
+          onChange();
+        });
+      },
+      clock: this.#clock,
+      relistMs: RELIST_MS,
+    };
+    return watchSnapshots(source, [signal, this.#closing.signal], known);
+  }
+
+  async #live(look: () => Promise<FolderListing>): Promise<Lease[]> {
     try {
-      const { leases, unreadable, faults } = await this.#leases.list();
+      const { leases, unreadable, faults } = await look();
       this.#warnings.update(faults);
       const damaged = unreadable.flatMap((pair) => this.#known.get(leaseKey(pair)) ?? []);
       const live = [...leases, ...damaged].filter((lease) => isLive(lease, this.#clock.now()));
@@ -118,16 +144,6 @@ export class FileLeaseStore implements LeaseStore {
     } catch (error) {
       throw unavailable(error, this.#leases.path);
     }
-  }
-
-  watch(signal: AbortSignal, known: readonly Lease[] = []): AsyncIterable<LeaseEvent[]> {
-    const source = {
-      list: () => this.list(),
-      subscribe: (onChange: () => void) => this.#subscribe(onChange),
-      clock: this.#clock,
-      relistMs: RELIST_MS,
-    };
-    return watchSnapshots(source, [signal, this.#closing.signal], known);
   }
 
   writeConfig(text: string): Promise<void> {
@@ -157,7 +173,8 @@ export class FileLeaseStore implements LeaseStore {
     this.#closing.abort();
   }
 
-  async #subscribe(onChange: () => void): Promise<() => void> {
+  /** @param onChange gets the name of the lease file; null: any of them may have changed */
+  async #subscribe(onChange: (name: string | null) => void): Promise<() => void> {
     await this.#createFolder();
     this.#onConfigChange(); // a mount that delivers no events may have hidden a change
     const isLeaseFile = (name: string | null): boolean => name === null || !name.startsWith(".");
@@ -165,7 +182,7 @@ export class FileLeaseStore implements LeaseStore {
     const isConfig = (name: string | null): boolean =>
       (name ?? basename(this.#configPath)) === basename(this.#configPath);
     const stops = [
-      watchFolder(this.#leases.path, (name) => isLeaseFile(name) && onChange(), onWarning),
+      watchFolder(this.#leases.path, (name) => isLeaseFile(name) && onChange(name), onWarning),
       watchFolder(dirname(this.#configPath), (name) => isConfig(name) && this.#onConfigChange(), onWarning),
     ];
     return () => {

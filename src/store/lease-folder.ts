@@ -1,6 +1,6 @@
 // One folder of lease files, `<key>.json` each: reads, writes, removes. Knows nothing of locks, expiry or who owns what;
 // store/file.ts does.
-import { mkdir, readdir, readFile, rm } from "node:fs/promises";
+import { mkdir, readdir, readFile, rm, stat, statfs } from "node:fs/promises";
 import { join } from "node:path";
 import { errnoOf, HopsackError, messageOf } from "../errors.js";
 import { leaseKey, type TimedLease } from "../lease/lease.js";
@@ -23,6 +23,17 @@ const SUFFIX = ".json";
 const TEMPORARY = /^\..*\.tmp$/;
 /** A lease takes some hundred bytes; whatever is larger is none. */
 const LEASE_FILE_LIMIT_BYTES = 65_536;
+/** statfs(2)'s f_type of file systems that this machine alone writes to: ext, XFS, Btrfs, tmpfs, overlayfs, F2FS, ZFS. */
+const LOCAL_FILE_SYSTEMS: readonly number[] = [
+  0xef53, 0x58465342, 0x9123683e, 0x01021994, 0x794c7630, 0xf2f52010, 0x2fc12fc1,
+];
+/** A folder that changed twice within a tick of the kernel's clock looks as if it had changed once; nothing ticks as slowly as this. */
+const SETTLED_AFTER_MS = 1000;
+/** inotify tells at most 16,384 events at once, and no more of what was too much; a file that is replaced makes three. */
+const HEARD_FILES_LIMIT = 1000;
+/** Open at the same time. */
+const FILES_AT_ONCE = 100;
+const NANOSECONDS_PER_MS = 1_000_000n;
 /** Errors that do not pass by waiting. */
 const LASTING_ERRNOS = ["EACCES", "EPERM", "EROFS", "ENOTDIR", "EEXIST", "ENAMETOOLONG", "ELOOP"];
 
@@ -37,10 +48,21 @@ export function unavailable(error: unknown, path: string): unknown {
   });
 }
 
+/** A file of the folder: its lease, or why there is none. */
+interface LeaseFile {
+  readonly pair: SubnetPair | null;
+  readonly lease: TimedLease | null;
+  readonly fault: string | null;
+}
+
 export class LeaseFolder {
   readonly path: string;
-  /** Names of the last listing: a file just being replaced may be missing from the next one. */
-  #seen: readonly string[] = [];
+  /** By name, as they were last read. */
+  #files = new Map<string, LeaseFile>();
+  /** When a file had come or gone last before all was read, by the kernel's clock; null: nobody knows. */
+  #changedAt: bigint | null = null;
+  /** Ends with the reading under way: what was read later is not to be overwritten by what was read before. */
+  #reading: Promise<unknown> = Promise.resolve();
 
   constructor(path: string) {
     this.path = path;
@@ -51,16 +73,25 @@ export class LeaseFolder {
   }
 
   /** Every readable lease; a folder that is not there yet holds none. */
-  async list(): Promise<FolderListing> {
-    const names = new Set([...(await this.#names()), ...this.#seen]);
-    const results = await Promise.all([...names].sort().map((name) => this.#read(name)));
-    const found = results.filter((result) => result !== null);
-    this.#seen = found.map((result) => result.name);
-    return {
-      leases: found.flatMap(({ lease }) => lease ?? []),
-      unreadable: found.flatMap(({ lease, pair }) => (lease === null ? (pair ?? []) : [])),
-      faults: found.flatMap(({ fault }) => fault ?? []),
-    };
+  list(): Promise<FolderListing> {
+    return this.#serially(() => this.#readAll());
+  }
+
+  /**
+   * The same, for who hears of changes (inotify). Only `changed` files are read again; null: there may be others, so all are, unless
+   * the folder is this machine's own and no file came or went unheard.
+   */
+  refresh(changed: ReadonlySet<string> | null): Promise<FolderListing> {
+    return this.#serially(async () => {
+      const changedAt = await this.#lastChange();
+      if (changed === null) {
+        const isUnchanged = changedAt !== null && changedAt === this.#changedAt;
+        return isUnchanged ? this.#listing() : this.#readAll();
+      }
+      for (const name of changed) if (isLeaseName(name)) await this.#readAgain(name);
+      this.#changedAt = changed.size < HEARD_FILES_LIMIT ? changedAt : null;
+      return this.#listing();
+    });
   }
 
   /** The stored lease of the same key, undefined when there is none. @throws BAD_LEASE when it cannot be read */
@@ -85,37 +116,91 @@ export class LeaseFolder {
     }
   }
 
+  async #readAll(): Promise<FolderListing> {
+    const changedAt = await this.#lastChange();
+    const isSettled = changedAt !== null && Date.now() - Number(changedAt / NANOSECONDS_PER_MS) > SETTLED_AFTER_MS;
+    // A file just being replaced may be missing from a listing.
+    const names = new Set([...(await this.#names()), ...this.#files.keys()]);
+    const files = new Map<string, LeaseFile>();
+    const rest = [...names].sort();
+    while (rest.length > 0) {
+      const some = rest.splice(0, FILES_AT_ONCE);
+      const read = await Promise.all(some.map((name) => this.#read(name)));
+      for (const [index, name] of some.entries()) {
+        const file = read[index] ?? null;
+        if (file !== null) files.set(name, file);
+      }
+    }
+    this.#files = files;
+    this.#changedAt = isSettled ? changedAt : null;
+    return this.#listing();
+  }
+
+  async #readAgain(name: string): Promise<void> {
+    const file = await this.#read(name);
+    if (file === null) this.#files.delete(name);
+    else this.#files.set(name, file);
+  }
+
+  #listing(): FolderListing {
+    const files = [...this.#files.values()];
+    return {
+      leases: files.flatMap(({ lease }) => lease ?? []),
+      unreadable: files.flatMap(({ lease, pair }) => (lease === null ? (pair ?? []) : [])),
+      faults: files.flatMap(({ fault }) => fault ?? []),
+    };
+  }
+
+  /** Nanoseconds since the epoch; null where that does not tell whether a file came or went. */
+  async #lastChange(): Promise<bigint | null> {
+    try {
+      const { type } = await statfs(this.path);
+      const { ctimeNs } = await stat(this.path, { bigint: true });
+      return LOCAL_FILE_SYSTEMS.includes(type) ? ctimeNs : null;
+    } catch (error) {
+      if (errnoOf(error) === "ENOENT") return null;
+      throw error;
+    }
+  }
+
   async #names(): Promise<string[]> {
     try {
-      const names = await readdir(this.path);
-      return names.filter((name) => name.endsWith(SUFFIX) && !name.startsWith("."));
+      return (await readdir(this.path)).filter(isLeaseName);
     } catch (error) {
       if (errnoOf(error) === "ENOENT") return [];
       throw error;
     }
   }
 
-  /** One file: its lease, or why there is none; null when the file is gone. */
-  async #read(
-    name: string,
-  ): Promise<{ name: string; pair: SubnetPair | null; lease: TimedLease | null; fault: string | null } | null> {
+  /** null when the file is gone. */
+  async #read(name: string): Promise<LeaseFile | null> {
     const path = join(this.path, name);
     const pair = parseLeaseKey(name.slice(0, -SUFFIX.length)) ?? null;
-    if (pair === null) {
-      return { name, pair, lease: null, fault: `${path} is not named after a subnet; remove or rename it` };
-    }
     try {
-      return { name, pair, lease: parseLeaseFile(await readLeaseText(path), path, pair), fault: null };
+      const text = await readLeaseText(path);
+      if (pair === null)
+        throw new HopsackError("BAD_LEASE", `${path} is not named after a subnet; remove or rename it`);
+      return { pair, lease: parseLeaseFile(text, path, pair), fault: null };
     } catch (error) {
       if (errnoOf(error) === "ENOENT") return null;
       const fault = error instanceof HopsackError ? error.message : `${path} cannot be read (${messageOf(error)})`;
-      return { name, pair, lease: null, fault };
+      return { pair, lease: null, fault };
     }
+  }
+
+  #serially<T>(work: () => Promise<T>): Promise<T> {
+    const result = this.#reading.then(work);
+    this.#reading = result.catch(() => {}); // whoever called gets the error
+    return result;
   }
 
   #pathOf(pair: SubnetPair): string {
     return join(this.path, `${leaseKey(pair)}${SUFFIX}`);
   }
+}
+
+function isLeaseName(name: string): boolean {
+  return name.endsWith(SUFFIX) && !name.startsWith(".");
 }
 
 async function readLeaseText(path: string): Promise<string> {

@@ -34,8 +34,9 @@ export async function* watchSnapshots(
   try {
     while (!isAborted()) {
       if (source.clock.now() >= relistAt) {
-        unsubscribe();
-        unsubscribe = await source.subscribe(bell.ring);
+        const endSubscription = unsubscribe;
+        unsubscribe = await source.subscribe(bell.ring); // before the old one ends, so that no change falls between them
+        endSubscription();
         relistAt = source.clock.now() + (source.relistMs ?? Number.POSITIVE_INFINITY);
       }
       const leases = await source.list();
