@@ -1,8 +1,14 @@
 // Whose processor time a measurement took, from /proc. What is read here is the whole machine's: close everything else.
 import { readFileSync } from "node:fs";
+import { setTimeout as delay } from "node:timers/promises";
+import { HopsackError } from "../errors.js";
 
 /** /proc counts in hundredths of a second on every machine (USER_HZ, include/asm-generic/param.h). */
 const TICKS_PER_SECOND = 100;
+
+const QUIET_MS = 1000;
+const QUIET_TICKS = 2;
+const QUIET_LIMIT_MS = 60_000;
 
 /** A process to account for by itself. */
 export interface Account {
@@ -26,6 +32,22 @@ interface Ticks {
 export function openAccounts(tools: string, daemons: () => readonly Account[]): () => Record<string, number> {
   const before = readTicks(daemons());
   return () => balance(tools, before, readTicks(daemons()));
+}
+
+/** Resolves when the daemons did next to nothing for a second. @throws TOOL_FAILED when they never rest */
+export async function awaitQuiet(daemons: () => readonly Account[], signal: AbortSignal): Promise<void> {
+  const total = (): number => daemons().reduce((sum, { pid }) => sum + processTicks(pid), 0);
+  const deadline = performance.now() + QUIET_LIMIT_MS;
+  for (let before = total(); ; ) {
+    await delay(QUIET_MS, undefined, { signal });
+    const now = total();
+    if (now - before <= QUIET_TICKS) return;
+    if (performance.now() > deadline) {
+      const problem = `the daemons still work ${QUIET_LIMIT_MS / 1000} seconds after the last change`;
+      throw new HopsackError("TOOL_FAILED", `${problem}; hopsack status of the lab's hosts may say why`);
+    }
+    before = now;
+  }
 }
 
 function readTicks(daemons: readonly Account[]): Ticks {

@@ -88,12 +88,14 @@ export class Fleet implements Site {
     const restartSecond = async (signal: AbortSignal): Promise<void> => {
       this.#labs.set(key, await restartDaemon(lab(), second.name, signal));
     };
+    const daemons = () =>
+      lab().report.hosts.map(({ name, daemonPid }) => ({ name: `hopsackd ${name}`, pid: daemonPid }));
     return {
       ends,
       road: { netns: first.netns, address: ends.address, device: mode.device },
-      daemons: () => lab().report.hosts.map(({ name, daemonPid }) => ({ name: `hopsackd ${name}`, pid: daemonPid })),
+      daemons,
       statusSockets,
-      crowd: hasDaemons ? { storeFolder, backend: mode.lab.backend, statusSockets } : null,
+      crowd: hasDaemons ? { storeFolder, backend: mode.lab.backend, statusSockets, daemons } : null,
       restartSecond: hasDaemons ? restartSecond : null,
     };
   }

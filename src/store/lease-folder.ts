@@ -29,8 +29,8 @@ const LOCAL_FILE_SYSTEMS: readonly number[] = [
 ];
 /** A folder that changed twice within a tick of the kernel's clock looks as if it had changed once; nothing ticks as slowly as this. */
 const SETTLED_AFTER_MS = 1000;
-/** inotify tells at most 16,384 events at once, and no more of what was too much; a file that is replaced makes three. */
-const HEARD_FILES_LIMIT = 1000;
+/** inotify keeps 16,384 events that nobody has read yet, and says nothing of what was too much; a file that is replaced makes five. */
+const HEARD_FILES_LIMIT = 3000;
 /** Open at the same time. */
 const FILES_AT_ONCE = 100;
 const NANOSECONDS_PER_MS = 1_000_000n;

@@ -8,6 +8,7 @@ import { formatLeaseFile } from "../../lease/lease-json.js";
 import { formatIpv4 } from "../../net/ipv4.js";
 import { formatMac } from "../../net/mac.js";
 import type { Prefix } from "../../net/prefix.js";
+import { type Account, awaitQuiet } from "../accounts.js";
 import { readReports } from "../pump-work.js";
 import type { ProbeSpec } from "../scenarios.js";
 import { runIperf, tcpReading } from "./iperf.js";
@@ -32,6 +33,7 @@ export interface PeerPlace {
   readonly storeFolder: string;
   readonly backend: string;
   readonly statusSockets: readonly string[];
+  daemons(): readonly Account[];
 }
 
 /** A sample for each size of the table, ascending; at the end only the real peer is left. */
@@ -62,10 +64,11 @@ class Crowd {
     this.#real = new Set(readdirSync(this.#folder));
   }
 
-  /** Resolves when both daemons forward to `peers` hosts, the real one included. */
+  /** Resolves when both daemons forward to `peers` hosts, the real one included, and have nothing left to do. */
   async growTo(peers: number, signal: AbortSignal): Promise<void> {
     while (this.#written.length < peers - 1) this.#add();
     await this.#awaitPeers(peers, signal);
+    await awaitQuiet(() => this.#place.daemons(), signal);
   }
 
   /** After an abort nobody waits: the lab goes away as well. */
