@@ -78,6 +78,8 @@ interface NativePumpOptions {
 export interface NativePump {
   readonly tunName: string;
   readonly tunIfIndex: number;
+  /** Ports that inner packets are sent from; until stop(). */
+  sourcePorts(): number[];
   /** To send to another process; the pump's own, until stop(). */
   descriptors(): HandedOver;
   /** Replaces the forwarding table at once; layout of the records: dataplane/fib-records.ts. */
@@ -98,6 +100,29 @@ export interface AcceleratorCounts {
   readonly rx_packets: number;
   readonly rx_bytes: number;
   readonly rx_super_packets: number;
+}
+
+/** All bytes of a header at once; what the mask leaves out is not compared. */
+export interface ExpectedHeader {
+  readonly value: Uint8Array;
+  readonly mask: Uint8Array;
+}
+
+interface NativeAcceleratorOptions {
+  readonly bindAddress: string;
+  readonly bindPort: number;
+  readonly underlayIfIndex: number;
+  readonly tunIfIndex: number;
+  /** Of the outer IPv4 header: 17 for UDP, 4 for IP-in-IP. */
+  readonly protocol: number;
+  readonly sourcePorts: readonly number[];
+  /** What lies between the outer UDP header and the inner packet: at most 64. */
+  readonly headerBytes: number;
+  /** Its last 14 bytes are an Ethernet header. */
+  readonly endsInEthernet: boolean;
+  /** What it must be in front of each family. */
+  readonly expectedV4: ExpectedHeader;
+  readonly expectedV6: ExpectedHeader;
 }
 
 /** eBPF programs beside a pump (native/bpf/accelerator.bpf.c); gone at close() or the process's end. */
@@ -142,12 +167,9 @@ export interface NativeNotifySocket {
 export interface NativeAddon {
   readonly Pump: new (options: NativePumpOptions) => NativePump;
   /** `syscall` of its errors: BPF_MAP_CREATE, BPF_PROG_LOAD or BPF_LINK_CREATE. */
-  readonly Accelerator: new (options: {
-    readonly bindAddress: string;
-    readonly bindPort: number;
-    readonly underlayIfIndex: number;
-    readonly tunIfIndex: number;
-  }) => NativeAccelerator;
+  readonly Accelerator: new (
+    options: NativeAcceleratorOptions,
+  ) => NativeAccelerator;
   /** Whether the packets of the link begin with an Ethernet header. */
   readonly isEthernet: (linkName: string) => boolean;
   /** Whether a super-packet that leaves by the link arrives as one: a veth pair with its offloads on. */

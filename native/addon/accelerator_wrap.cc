@@ -11,6 +11,28 @@
 namespace hopsack {
 namespace {
 
+/** `value` and `mask` of a whole header. */
+accel_expected ParseExpected(Napi::Object options, const char* name) {
+  accel_expected expected{};
+  const auto header = options.Get(name).As<Napi::Object>();
+  const ConstBytes value = ViewBytes(header.Get("value")), mask = ViewBytes(header.Get("mask"));
+  if (value.size() > sizeof expected.value || mask.size() != value.size()) {
+    throw BadArgument(options.Env(), "the expected header is too long, or its mask has another length");
+  }
+  std::memcpy(expected.value, value.data(), value.size());
+  std::memcpy(expected.mask, mask.data(), mask.size());
+  return expected;
+}
+
+std::vector<uint16_t> ParsePorts(const Napi::Value& value) {
+  const auto list = value.As<Napi::Array>();
+  std::vector<uint16_t> ports;
+  for (uint32_t i = 0; i < list.Length(); i++) {
+    ports.push_back(static_cast<uint16_t>(list.Get(i).As<Napi::Number>().Uint32Value()));
+  }
+  return ports;
+}
+
 class AcceleratorWrap : public Napi::ObjectWrap<AcceleratorWrap> {
  public:
   static void Init(Napi::Env env, Napi::Object exports) {
@@ -31,6 +53,11 @@ class AcceleratorWrap : public Napi::ObjectWrap<AcceleratorWrap> {
           ParseLocal(options),
           options.Get("underlayIfIndex").As<Napi::Number>().Uint32Value(),
           options.Get("tunIfIndex").As<Napi::Number>().Uint32Value(),
+          static_cast<uint8_t>(options.Get("protocol").As<Napi::Number>().Uint32Value()),
+          ParsePorts(options.Get("sourcePorts")),
+          options.Get("headerBytes").As<Napi::Number>().Uint32Value(),
+          options.Get("endsInEthernet").ToBoolean(),
+          {ParseExpected(options, "expectedV4"), ParseExpected(options, "expectedV6")},
       });
     } catch (const SystemError& error) {
       throw ToJavaScript(info.Env(), error);

@@ -99,6 +99,7 @@ class PumpWrap : public Napi::ObjectWrap<PumpWrap> {
                                     {
                                         InstanceAccessor<&PumpWrap::TunName>("tunName"),
                                         InstanceAccessor<&PumpWrap::TunIfIndex>("tunIfIndex"),
+                                        InstanceMethod<&PumpWrap::SourcePorts>("sourcePorts"),
                                         InstanceMethod<&PumpWrap::Descriptors>("descriptors"),
                                         InstanceMethod<&PumpWrap::Publish>("publish"),
                                         InstanceMethod<&PumpWrap::Start>("start"),
@@ -172,6 +173,13 @@ class PumpWrap : public Napi::ObjectWrap<PumpWrap> {
   Napi::Value TunName(const Napi::CallbackInfo& info) { return Napi::String::New(info.Env(), pump_->tun_name()); }
   Napi::Value TunIfIndex(const Napi::CallbackInfo& info) {
     return Napi::Number::New(info.Env(), pump_->tun_if_index());
+  }
+
+  Napi::Value SourcePorts(const Napi::CallbackInfo& info) {
+    const std::vector<uint16_t> ports = pump_->source_ports();
+    Napi::Array result = Napi::Array::New(info.Env(), ports.size());
+    for (uint32_t i = 0; i < ports.size(); i++) result.Set(i, Napi::Number::New(info.Env(), ports[i]));
+    return result;
   }
 
   Napi::Value Descriptors(const Napi::CallbackInfo& info) {

@@ -1,5 +1,6 @@
-// The kernel's shortcut for UDP mode, beside the pump: `hopsack_out` on the TUN's way out, `hopsack_in` on the underlay's way in.
-// A packet that does not fit every condition goes on untouched to where it would have gone, the pump, which can do everything.
+// The kernel's shortcut beside the pump: `hopsack_out` on the TUN's way out, `hopsack_in` on the underlay's way in. A packet that does not
+// fit every condition goes on untouched to where it would have gone, the pump, which can do everything. Which wire it is, bare packets in UDP,
+// VXLAN or IP-in-IP, is what `settings` and the hosts' rows say: no tunnel's header is known here.
 // Compiled by scripts/bpf.mjs into programs.inc, which is checked in: no user's host needs a compiler.
 #include <linux/bpf.h>
 
@@ -14,6 +15,8 @@ static void* (*map_lookup)(void* map, const void* key) = (void*)BPF_FUNC_map_loo
 static long (*load_bytes)(const struct __sk_buff*, __u32, void*, __u32) = (void*)BPF_FUNC_skb_load_bytes;
 static long (*store_bytes)(struct __sk_buff*, __u32, const void*, __u32, __u64) = (void*)BPF_FUNC_skb_store_bytes;
 static long (*adjust_room)(struct __sk_buff*, __s32, __u32, __u64) = (void*)BPF_FUNC_skb_adjust_room;
+static __u32 (*flow_hash)(struct __sk_buff*) = (void*)BPF_FUNC_get_hash_recalc;
+static __u32 (*random)(void) = (void*)BPF_FUNC_get_prandom_u32;
 static long (*change_head)(struct __sk_buff*, __u32, __u64) = (void*)BPF_FUNC_skb_change_head;
 static long (*set_tunnel_key)(struct __sk_buff*, const void*, __u32, __u64) = (void*)BPF_FUNC_skb_set_tunnel_key;
 static void (*tail_call)(struct __sk_buff*, void* map, __u32 index) = (void*)BPF_FUNC_tail_call;
@@ -27,22 +30,28 @@ static long (*redirect_neigh)(__u32, struct bpf_redir_neigh*, int, __u64) = (voi
 struct map_place {
   int unused;
 };
-SECTION("maps") struct map_place settings, routes_v4, routes_v6, counts, programs;
+SECTION("maps") struct map_place routes_v4, routes_v6, counts, programs;
+/** Read from its map without a look-up, for it has one entry. */
+SECTION(".rodata") const volatile struct accel_settings settings = {};
 
 enum {
   NEXT = -1,  // TCX_NEXT: what comes behind us, in the end the device
   AF_INET_ = 2,
   ETHER = 14,
-  OUTER = 28,  // IPv4 and UDP
   PROTO_TCP = 6,
   PROTO_UDP = 17,
+  PROTO_ICMPV6 = 58,
+  ON_THE_LINK = 255,  // the hop limit of neighbour discovery (RFC 4861 section 7.1)
   TTL = 64,
+  ECN = 3,
 };
 // Numbers of headers that are not included, or newer than some (Linux 6.3).
 #define TC_ACT_SHOT_ 2
 #define PACKET_HOST_ 0
 #define DECAP_L3_IPV6_ (1ULL << 8)
 #define htons_(x) ((__be16)__builtin_bswap16(x))
+#define DONT_FRAGMENT htons_(0x4000)
+#define IS_FRAGMENT htons_(0x3fff)
 
 struct ipv4 {
   __u8 version_length, tos;
@@ -75,7 +84,9 @@ struct inner {
   __u32 bytes;    // whole, by its header
   __u32 l4;       // offset of TCP or UDP from its start
   __u8 protocol;  // 0: nothing that has segments
-  __u8 ecn;
+  __u8 tos;       // or IPv6's traffic class
+  __u8 ttl;
+  __be16 dont_fragment;
 };
 
 INLINE __u16 ipv4_checksum(const struct ipv4* header) {
@@ -94,17 +105,22 @@ INLINE int parse_v4(const struct ipv4* ip, struct inner* inner) {
   if (ipv4_checksum(ip) != 0) return 0;
   inner->bytes = htons_(ip->total);
   inner->l4 = 20;
-  inner->protocol = (ip->fragment & htons_(0x3fff)) == 0 ? ip->protocol : 0;
-  inner->ecn = ip->tos & 3;
+  inner->protocol = (ip->fragment & IS_FRAGMENT) == 0 ? ip->protocol : 0;
+  inner->tos = ip->tos;
+  inner->ttl = ip->ttl;
+  inner->dont_fragment = ip->fragment & DONT_FRAGMENT;
   return 1;
 }
 
 INLINE int parse_v6(const struct ipv6* ip, struct inner* inner) {
   if (ip->version_class >> 4 != 6) return 0;
+  if (ip->next == PROTO_ICMPV6 && ip->hops == ON_THE_LINK) return 0;  // a question for the pump
   inner->bytes = 40 + (__u32)htons_(ip->payload);
   inner->l4 = 40;
   inner->protocol = ip->next;
-  inner->ecn = (ip->class_flow >> 4) & 3;
+  inner->tos = (__u8)(ip->version_class << 4) | (ip->class_flow >> 4);
+  inner->ttl = ip->hops;
+  inner->dont_fragment = DONT_FRAGMENT;
   return 1;
 }
 
@@ -154,28 +170,50 @@ INLINE int ends_here(struct __sk_buff* skb, const struct inner* inner, __u32 sta
   return 1;
 }
 
+/** The headers that the host's row does not have. `outer` is zero before. */
+INLINE void fill_outer(struct __sk_buff* skb, struct outer* outer, const struct inner* inner,
+                       const struct accel_peer* peer) {
+  const __u32 bytes = inner->bytes + settings.outer_bytes + settings.header_bytes;
+  outer->ip.version_length = 0x45;
+  outer->ip.tos = inner->tos & settings.tos_mask;
+  outer->ip.total = htons_(bytes);
+  outer->ip.fragment = DONT_FRAGMENT;
+  outer->ip.ttl = TTL;
+  outer->ip.protocol = settings.protocol;
+  outer->ip.source = settings.local_address;
+  outer->ip.destination = peer->address;
+  if (settings.protocol == PROTO_UDP) {
+    __u32 port = settings.source_port_mask;
+    if (port != 0) port &= flow_hash(skb);
+    outer->udp.source = settings.source_ports[port];
+    outer->udp.destination = peer->port;
+    outer->udp.length = htons_(bytes - sizeof outer->ip);
+    // The checksum stays 0: nothing here can ask for one per segment.
+  } else {
+    // As if there were no tunnel: the sender of the inner packet says how far it may go, and whether it may be cut.
+    outer->ip.ttl = inner->ttl;
+    outer->ip.fragment = inner->dont_fragment;
+    if (inner->dont_fragment == 0) outer->ip.id = (__be16)random();
+  }
+  outer->ip.checksum = ipv4_checksum(&outer->ip);
+}
+
 /** On the TUN's way out: the packet begins with its IP header. */
 SECTION("tc/out") int hopsack_out(struct __sk_buff* skb) {
-  __u32 zero = 0;
-  struct accel_settings* host = map_lookup(&settings, &zero);
-  struct accel_counts* count = map_lookup(&counts, &zero);
-  if (host == 0 || count == 0) return NEXT;
-
   struct inner inner = {};
-  struct accel_peer* found = 0;
+  const struct accel_peer* peer = 0;
   if (skb->protocol == htons_(0x0800)) {
     struct ipv4 ip;
     if (load_bytes(skb, 0, &ip, sizeof ip) != 0 || !parse_v4(&ip, &inner)) return NEXT;
-    found = find_v4(ip.destination);
+    peer = find_v4(ip.destination);
   } else if (skb->protocol == htons_(0x86dd)) {
     struct ipv6 ip;
     if (load_bytes(skb, 0, &ip, sizeof ip) != 0 || !parse_v6(&ip, &inner)) return NEXT;
-    found = find_v6(ip.destination);
+    peer = find_v6(ip.destination);
   }
-  if (found == 0) return NEXT;
-  // Copied at once: the whole packet goes by one row of the table, whatever is published meanwhile.
-  const struct accel_peer peer = *found;
-  if (inner.bytes != skb->len || inner.bytes + OUTER > 0xffff) return NEXT;
+  if (peer == 0) return NEXT;
+  const __u32 overhead = settings.outer_bytes + settings.header_bytes;
+  if (inner.bytes != skb->len || inner.bytes + overhead > 0xffff) return NEXT;
   __u32 longest = inner.bytes, header = 0;
   if (skb->gso_size != 0) {
     header = segment_header(skb, 0, &inner);
@@ -185,26 +223,17 @@ SECTION("tc/out") int hopsack_out(struct __sk_buff* skb) {
 
   // Behind a router, where the way may become narrower at any time and only a socket is told; or too long for the way: then
   // the pump tells the sender by ICMP.
-  if (longest + OUTER > peer.mtu) return NEXT;
+  if (longest + overhead > peer->mtu) return NEXT;
 
+  __u32 zero = 0;
+  struct accel_counts* count = map_lookup(&counts, &zero);
+  if (count == 0) return NEXT;
   const __u32 packets = wire_packets(skb, &inner, header);
   const __u32 is_super = skb->gso_size != 0;
   struct outer outer = {};
-  outer.ip.version_length = 0x45;
-  outer.ip.tos = inner.ecn;
-  outer.ip.total = htons_(inner.bytes + OUTER);
-  outer.ip.fragment = htons_(0x4000);
-  outer.ip.ttl = TTL;
-  outer.ip.protocol = PROTO_UDP;
-  outer.ip.source = host->local_address;
-  outer.ip.destination = peer.address;
-  outer.ip.checksum = ipv4_checksum(&outer.ip);
-  outer.udp.source = host->port;
-  outer.udp.destination = peer.port;
-  outer.udp.length = htons_(inner.bytes + 8);  // the checksum stays 0: nothing here can ask for one per segment
+  fill_outer(skb, &outer, &inner, peer);
 
-  if (adjust_room(skb, OUTER, BPF_ADJ_ROOM_MAC,
-                  BPF_F_ADJ_ROOM_FIXED_GSO | BPF_F_ADJ_ROOM_ENCAP_L3_IPV4 | BPF_F_ADJ_ROOM_ENCAP_L4_UDP) != 0) {
+  if (adjust_room(skb, overhead, BPF_ADJ_ROOM_MAC, settings.room_flags) != 0) {
     return NEXT;  // refused before anything was changed: it is in a tunnel already, or there is no memory
   }
   // From here on the packet is no longer what it was: it must not go on to the device. redirect_neigh drops what has no
@@ -218,8 +247,10 @@ SECTION("tc/out") int hopsack_out(struct __sk_buff* skb) {
     __u32 remote;
   } no_route = {};
   if (set_tunnel_key(skb, &no_route, sizeof no_route, 0) != 0 ||
-      store_bytes(skb, 0, &outer, sizeof outer, 0) != 0 || change_head(skb, ETHER, 0) != 0 ||
-      store_bytes(skb, 0, ether, sizeof ether, 0) != 0) {
+      store_bytes(skb, 0, &outer, settings.outer_bytes, 0) != 0 ||
+      (settings.header_bytes != 0 &&
+       store_bytes(skb, settings.outer_bytes, peer->header, settings.header_bytes, 0) != 0) ||
+      change_head(skb, ETHER, 0) != 0 || store_bytes(skb, 0, ether, sizeof ether, 0) != 0) {
     count->tx_no_memory += packets;
     return TC_ACT_SHOT_;
   }
@@ -228,66 +259,88 @@ SECTION("tc/out") int hopsack_out(struct __sk_buff* skb) {
   count->tx_super_packets += is_super;
   struct bpf_redir_neigh gateway = {};
   gateway.nh_family = AF_INET_;
-  gateway.ipv4_nh = peer.address;
-  return redirect_neigh(host->underlay_if_index, &gateway, sizeof gateway, 0);
+  gateway.ipv4_nh = peer->address;
+  return redirect_neigh(settings.underlay_if_index, &gateway, sizeof gateway, 0);
+}
+
+/** Whether the datagram is one that the program may take, by its UDP header. */
+INLINE int fits_udp(const struct outer* outer) {
+  if (outer->udp.destination != settings.port) return 0;
+  // One with a checksum comes from a socket: the network card may have to finish or to verify it, and the kernel merges
+  // such datagrams for the pump's socket, which is faster than one at a time here.
+  if (outer->udp.checksum != 0) return 0;
+  return outer->udp.length == htons_(htons_(outer->ip.total) - sizeof outer->ip);
+}
+
+/** Whether what lies in front of the inner packet is what TypeScript wants there. */
+INLINE int fits_header(struct __sk_buff* skb, int is_v6) {
+  if (settings.header_bytes == 0) return 1;
+  __u64 words[ACCEL_HEADER_WORDS] = {};
+  if (load_bytes(skb, ETHER + settings.outer_bytes, words, settings.header_bytes) != 0) return 0;
+#pragma unroll
+  for (__u32 i = 0; i < ACCEL_HEADER_WORDS; i++) {
+    if (i * 8 >= settings.header_bytes) return 1;
+    if ((words[i] & settings.expected[is_v6].mask[i]) != settings.expected[is_v6].value[i]) return 0;
+  }
+  return 1;
 }
 
 /** On the underlay's way in: the packet begins with its Ethernet header. */
 SECTION("tc/in") int hopsack_in(struct __sk_buff* skb) {
-  __u32 zero = 0;
   if (skb->protocol != htons_(0x0800) || skb->vlan_present) return NEXT;
   struct outer outer;
   if (load_bytes(skb, ETHER, &outer, sizeof outer) != 0) return NEXT;
-  if (outer.ip.version_length != 0x45 || outer.ip.protocol != PROTO_UDP) return NEXT;
-  struct accel_settings* host = map_lookup(&settings, &zero);
-  struct accel_counts* count = map_lookup(&counts, &zero);
-  if (host == 0 || count == 0) return NEXT;
-  if (outer.udp.destination != host->port || outer.ip.destination != host->local_address) return NEXT;
-  if (skb->pkt_type != PACKET_HOST_ || (outer.ip.fragment & htons_(0x3fff)) != 0) return NEXT;
+  if (outer.ip.version_length != 0x45 || outer.ip.protocol != settings.protocol) return NEXT;
+  if (settings.protocol == PROTO_UDP && !fits_udp(&outer)) return NEXT;
+  if (outer.ip.destination != settings.local_address) return NEXT;
+  if (skb->pkt_type != PACKET_HOST_ || (outer.ip.fragment & IS_FRAGMENT) != 0) return NEXT;
   if (ipv4_checksum(&outer.ip) != 0) return NEXT;
-  // One with a checksum comes from a socket: the network card may have to finish or to verify it, and the kernel merges
-  // such datagrams for the pump's socket, which is faster than one at a time here.
-  if (outer.udp.checksum != 0) return NEXT;
 
+  const __u32 overhead = settings.outer_bytes + settings.header_bytes;
   const __u32 outer_bytes = htons_(outer.ip.total);
-  if (outer_bytes + ETHER != skb->len || htons_(outer.udp.length) + 20u != outer_bytes) return NEXT;
-  const __u32 start = ETHER + OUTER;
+  if (outer_bytes + ETHER != skb->len) return NEXT;
+  const __u32 start = ETHER + overhead;
   struct inner inner = {};
-  struct accel_peer* owner = 0;
+  const struct accel_peer* owner = 0;
   __u64 family = 0;  // what the kernel must be told of a family that is not the outer one; before Linux 6.3 it refuses
   __u8 version = 0;
   if (load_bytes(skb, start, &version, 1) != 0) return NEXT;
   if (version >> 4 == 4) {
     struct ipv4 ip;
     if (load_bytes(skb, start, &ip, sizeof ip) != 0 || !parse_v4(&ip, &inner)) return NEXT;
+    if (!fits_header(skb, 0)) return NEXT;
     owner = find_v4(ip.source);
   } else if (version >> 4 == 6) {
     struct ipv6 ip;
     if (load_bytes(skb, start, &ip, sizeof ip) != 0 || !parse_v6(&ip, &inner)) return NEXT;
+    if (!fits_header(skb, 1)) return NEXT;
     owner = find_v6(ip.source);
     family = DECAP_L3_IPV6_;
   }
   // The sender must be the host that owns the inner source; who is not is counted by the pump.
   if (owner == 0 || owner->address != outer.ip.source) return NEXT;
-  if (inner.bytes + OUTER != outer_bytes) return NEXT;  // several datagrams that were merged
-  if ((outer.ip.tos & 3) != 0 && (outer.ip.tos & 3) != inner.ecn) return NEXT;  // congestion marks: RFC 6040
+  if (inner.bytes + overhead != outer_bytes) return NEXT;  // several datagrams that were merged
+  if ((outer.ip.tos & ECN) != 0 && ((outer.ip.tos ^ inner.tos) & ECN) != 0) return NEXT;  // congestion marks: RFC 6040
   __u32 header = 0;
   if (skb->gso_size != 0) {
-    // No helper takes the mark "in a UDP tunnel" off again. A UDP super-packet would be cut where its tunnel is no more, and
+    // No helper takes the mark "in a tunnel" off again. A UDP super-packet would be cut where its tunnel is no more, and
     // lost. TCP is cut without a look at the mark, but cut it is where a device does not speak of tunnels (a bridge before
     // Linux 6.19): what is forwarded to pods is the pump's, which is twice as fast as that.
     if (inner.protocol != PROTO_TCP || !ends_here(skb, &inner, start, family != 0)) return NEXT;
     header = segment_header(skb, start, &inner);
     if (header == 0) return NEXT;
   }
+  __u32 zero = 0;
+  struct accel_counts* count = map_lookup(&counts, &zero);
+  if (count == 0) return NEXT;
   const __u32 packets = wire_packets(skb, &inner, header);
   const __u32 is_super = skb->gso_size != 0;
 
-  if (adjust_room(skb, -OUTER, BPF_ADJ_ROOM_MAC, BPF_F_ADJ_ROOM_FIXED_GSO | family) != 0) return NEXT;
+  if (adjust_room(skb, -(__s32)overhead, BPF_ADJ_ROOM_MAC, BPF_F_ADJ_ROOM_FIXED_GSO | family) != 0) return NEXT;
   count->rx_packets += packets;
   count->rx_bytes += inner.bytes + (packets - 1) * header;
   count->rx_super_packets += is_super;
-  return redirect(host->tun_if_index, BPF_F_INGRESS);
+  return redirect(settings.tun_if_index, BPF_F_INGRESS);
 }
 
 // A filter of tc outlives the process that made it. The kernel empties a map of programs when no process has a descriptor of

@@ -1,5 +1,8 @@
 #include "bpf/accelerator.h"
 
+#include <netinet/ip.h>
+#include <netinet/udp.h>
+
 #include <algorithm>
 #include <array>
 #include <cstring>
@@ -9,7 +12,6 @@
 #include <utility>
 #include <vector>
 
-#include "bpf/layout.h"
 #include "io/udp_socket.h"
 
 namespace hopsack {
@@ -25,7 +27,11 @@ struct MapPlace {
 
 #include "bpf/programs.inc"
 
+static_assert(kMaxEncapBytes <= ACCEL_HEADER_BYTES);
+
 constexpr uint32_t kMaxRoutes = 1 << 17;
+constexpr uint32_t kEthernetBytes = 14;
+constexpr uint32_t kEcn = 3;
 constexpr uint32_t kOnlyEntry = 0;
 
 UniqueFd MakeTable(uint32_t key_bytes, const char* name) {
@@ -36,13 +42,44 @@ UniqueFd MakeTable(uint32_t key_bytes, const char* name) {
 UniqueFd Load(std::span<const uint64_t> code, std::span<const MapPlace> places, std::span<const int> fds,
               const char* name) {
   std::vector<BpfMapUse> uses;
-  for (const MapPlace& place : places) uses.push_back({place.instruction, fds[static_cast<size_t>(place.map)]});
+  for (const MapPlace& place : places) {
+    const bool is_address = place.map == AcceleratorMap::settings;
+    uses.push_back({place.instruction, fds[static_cast<size_t>(place.map)], is_address});
+  }
   return LoadBpfProgram(code, uses, name);
 }
 
 template <typename T>
 std::string BytesOf(const T& value) {
   return {reinterpret_cast<const char*>(&value), sizeof value};
+}
+
+/** Flags of bpf_skb_adjust_room: a super-packet stays one, and whoever cuts it later finds its headers. */
+uint64_t RoomFlags(const AcceleratorOptions& options) {
+  uint64_t flags = BPF_F_ADJ_ROOM_FIXED_GSO | BPF_F_ADJ_ROOM_ENCAP_L3_IPV4;
+  if (options.protocol == IPPROTO_UDP) flags |= BPF_F_ADJ_ROOM_ENCAP_L4_UDP;
+  if (options.ends_in_ethernet) flags |= BPF_F_ADJ_ROOM_ENCAP_L2_ETH | BPF_F_ADJ_ROOM_ENCAP_L2(kEthernetBytes);
+  return flags;
+}
+
+accel_settings SettingsOf(const AcceleratorOptions& options) {
+  accel_settings settings{};
+  settings.local_address = options.local.sin_addr.s_addr;
+  settings.port = options.local.sin_port;
+  settings.protocol = options.protocol;
+  settings.outer_bytes = sizeof(iphdr) + (options.protocol == IPPROTO_UDP ? sizeof(udphdr) : 0);
+  settings.underlay_if_index = options.underlay_if_index;
+  settings.tun_if_index = options.tun_if_index;
+  settings.room_flags = RoomFlags(options);
+  settings.header_bytes = options.header_bytes;
+  settings.tos_mask = kEcn;
+  const std::vector<uint16_t>& ports = options.source_ports;
+  settings.source_port_mask = ports.size() > 1 ? ACCEL_SOURCE_PORTS - 1 : 0;
+  for (size_t i = 0; i < ACCEL_SOURCE_PORTS && !ports.empty(); i++) {
+    settings.source_ports[i] = htons(ports[i % ports.size()]);
+  }
+  std::ranges::copy(options.expected, settings.expected);
+  return settings;
 }
 
 uint16_t MtuTo(const sockaddr_in& peer) {
@@ -61,13 +98,11 @@ std::string KeyOf(const FibRecords::Route& route) {
 
 Accelerator::Accelerator(const AcceleratorOptions& options)
     : options_(options),
-      settings_(CreateBpfMap({BPF_MAP_TYPE_ARRAY, sizeof(uint32_t), sizeof(accel_settings), 1}, "hopsack_set")),
       routes_v4_(MakeTable(sizeof(accel_route_v4), "hopsack_v4")),
       routes_v6_(MakeTable(sizeof(accel_route_v6), "hopsack_v6")),
       counts_(CreateBpfMap({BPF_MAP_TYPE_PERCPU_ARRAY, sizeof(uint32_t), sizeof(accel_counts), 1}, "hopsack_count")) {
-  const accel_settings settings = {options.local.sin_addr.s_addr, options.local.sin_port, 0, options.underlay_if_index,
-                                   options.tun_if_index};
-  SetBpfEntry(settings_, &kOnlyEntry, &settings);
+  const accel_settings settings = SettingsOf(options);
+  settings_ = CreateBpfConstants(&settings, sizeof settings, "hopsack_set");
   const std::array<int, 4> fds = {settings_.get(), routes_v4_.get(), routes_v6_.get(), counts_.get()};
   in_program_ = Load(kInProgram, kInProgramMaps, fds, "hopsack_in");
   out_program_ = Load(kOutProgram, kOutProgramMaps, fds, "hopsack_out");
@@ -97,10 +132,12 @@ void Accelerator::Publish(const FibRecords& records) {
   std::vector<std::optional<uint16_t>> mtus(records.next_hops.size());
   for (const FibRecords::Route& route : records.routes) {
     const NextHop& hop = records.next_hops[route.hop];
-    if (hop.header_bytes != 0) throw std::invalid_argument("the accelerator puts no header bytes in front");
+    if (hop.header_bytes != options_.header_bytes)
+      throw std::invalid_argument("a route whose header has another length");
     std::optional<uint16_t>& mtu = mtus[route.hop];
     if (!mtu.has_value()) mtu = route.is_on_link ? MtuTo(hop.endpoint) : uint16_t{0};
-    const accel_peer peer = {hop.endpoint.sin_addr.s_addr, hop.endpoint.sin_port, *mtu};
+    accel_peer peer = {hop.endpoint.sin_addr.s_addr, hop.endpoint.sin_port, *mtu, {}};
+    std::ranges::copy(hop.header, peer.header);
     if (route.family == 4) v4[KeyOf<accel_route_v4>(route)] = BytesOf(peer);
     if (route.family == 6) v6[KeyOf<accel_route_v6>(route)] = BytesOf(peer);
   }

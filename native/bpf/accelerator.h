@@ -1,4 +1,4 @@
-// The kernel's shortcut beside the pump of UDP mode (accelerator.bpf.c): loads the programs, keeps their tables, reads
+// The kernel's shortcut beside the pump (accelerator.bpf.c): loads the programs, keeps their tables, reads
 // what they counted. It carries only what it matches exactly; everything else goes to the pump, with it or without it.
 #pragma once
 
@@ -7,7 +7,9 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <vector>
 
+#include "bpf/layout.h"
 #include "io/bpf.h"
 #include "tables/fib.h"
 
@@ -18,6 +20,16 @@ struct AcceleratorOptions {
   sockaddr_in local;
   unsigned underlay_if_index;
   unsigned tun_if_index;
+  /** Of the outer IPv4 header: IPPROTO_UDP, or IPPROTO_IPIP. */
+  uint8_t protocol;
+  /** Ports that the pump sends from; one or more, in UDP. */
+  std::vector<uint16_t> source_ports;
+  /** Between the UDP header and the inner packet, at most ACCEL_HEADER_BYTES; the same in all routes. */
+  uint32_t header_bytes;
+  /** The last of them are an Ethernet header: network cards that segment in tunnels ask for it. */
+  bool ends_in_ethernet;
+  /** What those of an arriving datagram must be, in front of IPv4 and of IPv6. */
+  accel_expected expected[2];
 };
 
 class Accelerator {
@@ -61,7 +73,7 @@ class Accelerator {
    * Makes the tables hold these routes, and measures the path to each host on our link. A packet goes where it went
    * before or where it is to go now, never anywhere else. After a failure that does not hold: the accelerator must be
    * destroyed.
-   * @throws SystemError; std::invalid_argument for a route with header bytes, which are not known here
+   * @throws SystemError; std::invalid_argument for a route whose header has another length
    */
   void Publish(const FibRecords& records);
 

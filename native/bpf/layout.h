@@ -4,21 +4,56 @@
 
 #include <linux/types.h>
 
-/** Of map `settings`, its only entry. Addresses and ports in network byte order. */
+/** The longest header that a host's row has room for: a multiple of 8. */
+#define ACCEL_HEADER_BYTES 64
+#define ACCEL_HEADER_WORDS (ACCEL_HEADER_BYTES / 8)
+/** A power of two. */
+#define ACCEL_SOURCE_PORTS 32
+
+/** What an arriving header must be where the mask has bits; in the order of the packet. */
+struct accel_expected {
+  __u64 value[ACCEL_HEADER_WORDS];
+  __u64 mask[ACCEL_HEADER_WORDS];
+};
+
+/**
+ * Which wire the programs speak, and on which host. The map of these can no longer be written when the programs are
+ * loaded: for the kernel's verifier they are constants, and it leaves out the branches that they rule out. Addresses
+ * and ports in network byte order.
+ */
 struct accel_settings {
   __be32 local_address;
   __be16 port;
-  __u16 unused;
+  /** Of the outer IPv4 header: UDP, or IPv4 for IP-in-IP. */
+  __u8 protocol;
+  /** The outer IPv4 header, and UDP's where there is one. */
+  __u8 outer_bytes;
   __u32 underlay_if_index;
   __u32 tun_if_index;
+  /** What bpf_skb_adjust_room must know of that which is put in front. */
+  __u64 room_flags;
+  /** Between the UDP header and the inner packet, at most ACCEL_HEADER_BYTES. */
+  __u32 header_bytes;
+  /** What of the inner packet's type of service, or traffic class, is the outer one's too. */
+  __u32 tos_mask;
+  /** For a flow's hash, to choose a source port; 0: there is one. */
+  __u32 source_port_mask;
+  __be16 source_ports[ACCEL_SOURCE_PORTS];
+  /** In front of an inner packet of IPv4, of IPv6. */
+  struct accel_expected expected[2];
 };
 
-/** Of maps `routes_v4` and `routes_v6`: the host that has a prefix. The only thing that a packet is looked up in. */
+/**
+ * Of maps `routes_v4` and `routes_v6`: the host that has a prefix. The only thing that a packet is looked up in. The
+ * kernel replaces a row, and never changes one, so a packet goes by one row whatever is published meanwhile.
+ */
 struct accel_peer {
   __be32 address;
   __be16 port;
   /** The longest outer packet that reaches it on our own link; 0: it is not there. */
   __u16 mtu;
+  /** As many bytes as accel_settings says. */
+  __u8 header[ACCEL_HEADER_BYTES];
 };
 
 struct accel_route_v4 {

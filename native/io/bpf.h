@@ -17,16 +17,23 @@ struct BpfMapShape {
   uint32_t max_entries;
 };
 
-/** Where a program's instructions want the descriptor of a map. */
+/** Where a program's instructions want the descriptor of a map, or the address of what lies in its only entry. */
 struct BpfMapUse {
   size_t instruction;
   int map_fd;
+  bool is_address;
 };
 
 enum class BpfHook { kIngress, kEgress };
 
 /** @throws SystemError: EPERM without CAP_BPF, ENOSYS or EINVAL where the kernel has no such map */
 UniqueFd CreateBpfMap(const BpfMapShape& shape, const char* name);
+
+/**
+ * A map of one entry that nobody can change any more: the verifier knows what a program reads in it. @throws
+ * SystemError
+ */
+UniqueFd CreateBpfConstants(const void* value, uint32_t bytes, const char* name);
 
 /** Of type SCHED_CLS. @throws SystemError: EPERM, or EINVAL/EACCES when the kernel's verifier refuses it */
 UniqueFd LoadBpfProgram(std::span<const uint64_t> instructions, std::span<const BpfMapUse> maps, const char* name);

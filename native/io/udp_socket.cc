@@ -85,6 +85,13 @@ bool UdpSocket::SetGro(bool wanted) {
   return SetOption(fd_.get(), SOL_UDP, UDP_GRO, wanted ? 1 : 0) == 0 && wanted;
 }
 
+uint16_t UdpSocket::port() const {
+  sockaddr_in bound{};
+  socklen_t length = sizeof bound;
+  Check(getsockname(fd_.get(), reinterpret_cast<sockaddr*>(&bound), &length), "getsockname");
+  return ntohs(bound.sin_port);
+}
+
 void UdpSocket::RefuseInput() {
   sock_filter refuse_all[] = {BPF_STMT(BPF_RET | BPF_K, 0)};
   const sock_fprog program = {1, refuse_all};

@@ -30,6 +30,8 @@ class UdpSocket {
   void RefuseInput();
 
   int fd() const { return fd_.get(); }
+  /** The local one, in host byte order. */
+  uint16_t port() const;
 
  private:
   void SetOptions();

@@ -47,6 +47,13 @@ std::vector<int> Pump::Lanes() const {
   return lanes;
 }
 
+std::vector<uint16_t> Pump::source_ports() const {
+  if (flow_sockets_.empty()) return {socket_->port()};
+  std::vector<uint16_t> ports;
+  for (const UdpSocket& socket : flow_sockets_) ports.push_back(socket.port());
+  return ports;
+}
+
 PuntQueue* Pump::OpenPunts(const PumpOptions& options) {
   return options.punts.empty() ? nullptr : &punts_.emplace(options.punts);
 }

@@ -58,6 +58,8 @@ class Pump {
   /** To hand over; only until Stop. */
   int tun_fd() const { return tun_->fd(); }
   int socket_fd() const { return socket_->fd(); }
+  /** What inner packets are sent from; only until Stop. */
+  std::vector<uint16_t> source_ports() const;
 
   void Publish(std::unique_ptr<const Fib> fib);
   /** @throws SystemError when there can be no more threads; the pump is then stopped */

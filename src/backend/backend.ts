@@ -31,6 +31,8 @@ export interface TunnelSocket {
   /** What lies in front of the inner packet, and what must be in it. */
   readonly headerBytes: number;
   readonly headerChecks: readonly HeaderCheck[];
+  /** Its last 14 bytes are an Ethernet header. */
+  readonly endsInEthernet: boolean;
   /** null: in this mode hosts ask each other nothing. */
   readonly questions: Questions | null;
 }

@@ -36,6 +36,7 @@ export function createUdpBackend(input: BackendInput): Backend {
       innerMtuBytes: mtuBytes,
       headerBytes: 0,
       headerChecks: [],
+      endsInEthernet: false,
       questions: null,
     },
     deviceNames: [deviceName],

@@ -63,6 +63,14 @@ export const MODES: readonly Mode[] = [
     device: { name: "flannel.1", kind: "tun" },
   },
   {
+    name: "vxlan-ebpf",
+    title: "VXLAN, eBPF",
+    engine: "ebpf",
+    lab: { backend: "vxlan", daemonArgs: ["--vxlan-engine", "userspace", "--engine", "ebpf"] },
+    target: "overlay",
+    device: { name: "flannel.1", kind: "tun" },
+  },
+  {
     name: "udp",
     title: "UDP, user space",
     engine: "pump",

@@ -136,7 +136,7 @@ const FLAGS = {
   engine: {
     name: "engine",
     value: "ENGINE",
-    help: "who carries the packets of UDP mode: pump, ebpf (the kernel, and the pump what is left), or auto (ebpf where it is the faster one); the others see no difference (default: pump)",
+    help: "who carries the packets of udp, and of vxlan in user space: pump, ebpf (the kernel, and the pump what is left), or auto (ebpf where it is the faster one); the others see no difference (default: pump)",
   },
   naive: { name: "naive", value: null, help: "one packet per system call and no offload, as flanneld does it" },
   offload: {

@@ -1,8 +1,10 @@
 // The kernel's shortcut beside a pump: eBPF programs that carry what needs no thought (native/bpf/accelerator.bpf.c). Where they
 // cannot be used the pump carries everything, and `report` says why. Nothing here ever fails the daemon.
-import type { AcceleratorCounts, NativeAccelerator, NativeAddon } from "../addon.js";
+import type { AcceleratorCounts, ExpectedHeader, HeaderCheck, NativeAccelerator, NativeAddon } from "../addon.js";
 import type { TunnelSocket, Underlay } from "../backend/backend.js";
 import { errnoOf, HopsackError, messageOf } from "../errors.js";
+import type { IpFamily } from "../net/prefix.js";
+import { IPPROTO_UDP } from "../wire/checksum.js";
 
 /** `auto`: eBPF where it is known to be the faster one, else the pump. */
 export type Engine = "auto" | "pump" | "ebpf";
@@ -75,6 +77,7 @@ export class Accelerator {
   static open(
     addon: NativeAddon,
     tun: { readonly name: string; readonly ifIndex: number },
+    sourcePorts: readonly number[],
     pump: AcceleratedPump,
   ): Accelerator {
     const { underlay, socket } = pump;
@@ -87,6 +90,12 @@ export class Accelerator {
         bindPort: socket.port,
         underlayIfIndex: underlay.linkIndex,
         tunIfIndex: tun.ifIndex,
+        protocol: IPPROTO_UDP,
+        sourcePorts,
+        headerBytes: socket.headerBytes,
+        endsInEthernet: socket.endsInEthernet,
+        expectedV4: expectedHeader(socket, 4),
+        expectedV6: expectedHeader(socket, 6),
       });
       const { how, detach } = attach(native, tun, pump);
       const why =
@@ -138,6 +147,22 @@ export class Accelerator {
   }
 }
 
+/** What the pump asks one by one, each with its drop reason, as one: what does not fit here is the pump's, which names the reason. */
+export function expectedHeader(
+  { headerBytes, headerChecks }: { readonly headerBytes: number; readonly headerChecks: readonly HeaderCheck[] },
+  family: IpFamily,
+): ExpectedHeader {
+  const expected = { value: new Uint8Array(headerBytes), mask: new Uint8Array(headerBytes) };
+  for (const { offset, value, mask, exceptVersion } of headerChecks) {
+    if (exceptVersion === family) continue;
+    mask.forEach((bits, i) => {
+      expected.mask[offset + i] = (expected.mask[offset + i] ?? 0) | bits;
+      expected.value[offset + i] = (expected.value[offset + i] ?? 0) | ((value[i] ?? 0) & bits);
+    });
+  }
+  return expected;
+}
+
 /** By what the kernel has for it: links of its own (tcx), which go with the process, or filters of tc. */
 function attach(
   native: NativeAccelerator,
@@ -160,10 +185,9 @@ function attach(
 }
 
 /** Why the pump is to carry everything; null: nothing speaks against the programs. */
-function objectionTo(addon: NativeAddon, { engine, naive, socket, underlay }: AcceleratedPump): string | null {
+function objectionTo(addon: NativeAddon, { engine, naive, underlay }: AcceleratedPump): string | null {
   if (engine === "pump") return "--engine pump, the default";
   if (naive) return "--naive is a way of the pump";
-  if (socket.headerBytes > 0) return "the eBPF engine carries UDP mode only";
   if (!addon.isEthernet(underlay.linkName)) return `${underlay.linkName} is no Ethernet link`;
   if (engine === "ebpf") return null;
   return addon.carriesSuperPackets(underlay.linkName)

@@ -98,7 +98,7 @@ export class Pump {
         handedOver: options.handedOver,
       });
       const tun = { name: native.tunName, ifIndex: native.tunIfIndex };
-      return new Pump(addon, native, words, peerSlots, Accelerator.open(addon, tun, options));
+      return new Pump(addon, native, words, peerSlots, Accelerator.open(addon, tun, native.sourcePorts(), options));
     } catch (error) {
       throw explainOpenError(error, options);
     }

@@ -6,7 +6,7 @@ import { spawnSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
 import t, { type Test } from "tap";
-import { BEFORE_TCX, carried, EBPF, startPair } from "../support/accelerated.js";
+import { BEFORE_TCX, carried, EBPF, startPair, UDP } from "../support/accelerated.js";
 import { Daemon, type Host, makeHost, withDaemons } from "../support/hopsackd.js";
 import { run, until } from "../support/netns.js";
 import { Place } from "../support/place.js";
@@ -24,7 +24,7 @@ withDaemons(t, import.meta.url, async () => {
     [tc(host, "qdisc show"), tc(host, "filter show dev eth0 ingress"), tc(host, "filter show dev eth0 egress")].join(
       "",
     );
-  const startBoth = (t: Test) => startPair(t, [a, b], { wrapper: BEFORE_TCX });
+  const startBoth = (t: Test) => startPair(t, UDP, [a, b], { wrapper: BEFORE_TCX });
 
   t.test("a stream goes by the programs, and a clean stop takes filters and clsact away", async (t) => {
     const before = controls(a);

@@ -4,58 +4,17 @@
 //   a: userspace, eth0 192.168.50.10 ───────────────────────┐
 //   k: a kernel device made by iproute2, eth0 192.168.50.11 ├── br0
 //   x: the same, but with no lease, eth0 192.168.50.12 ─────┘
-import { execFileSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { writeFileSync } from "node:fs";
-import t, { type Test } from "tap";
-import { type Daemon, type Host, ip, makeHost, withDaemons } from "../support/hopsackd.js";
+import t from "tap";
+import { EBPF } from "../support/accelerated.js";
+import { type Host, makeHost, withDaemons } from "../support/hopsackd.js";
+import { allowIpv6, macOf, makeKernelEnd, startDaemon } from "../support/kernel-end.js";
 import { ipJson, run, until } from "../support/netns.js";
-import { Place } from "../support/place.js";
+import type { Place } from "../support/place.js";
 import { pings, received, sha256, startScript } from "../support/traffic.js";
 
-const LIST = "/run/hosts.json";
 const STREAM_BYTES = 30_000_000;
-const NUMBERS: Readonly<Record<string, number>> = { a: 1, k: 2, x: 3 };
 const OWN_ADDRESSES = ["10.244.1.0", "fd00:0:0:1::"];
-const macOf = (host: Host): string => `02:00:00:00:00:0${NUMBERS[host.name]}`;
-
-/** A ready daemon on a; the static list names a and k. */
-async function startDaemon(
-  t: Test,
-  a: Host,
-  k: Host,
-  ...flags: readonly string[]
-): Promise<{ place: Place; daemon: Daemon }> {
-  const entry = (host: Host) => ({
-    Node: host.name,
-    PublicIP: host.address,
-    Subnet: `10.244.${NUMBERS[host.name]}.0/24`,
-    IPv6Subnet: `fd00:0:0:${NUMBERS[host.name]}::/64`,
-    BackendData: { VNI: 1, VtepMAC: macOf(host) },
-  });
-  const network = { Network: "10.244.0.0/16", EnableIPv6: true, IPv6Network: "fd00::/48" };
-  writeFileSync(LIST, JSON.stringify({ ...network, Backend: { Type: "vxlan" }, Hosts: [entry(a), entry(k)] }));
-  const place = new Place(t, "{}", ["--store", `static:${LIST}`]);
-  const daemon = place.start(t, a, "--vxlan-engine", "userspace", ...flags);
-  await daemon.logged("ready");
-  return { place, daemon };
-}
-
-/** What an administrator without flannel would type, to reach a. */
-function makeKernelEnd(t: Test, host: Host, a: Host): void {
-  const n = NUMBERS[host.name];
-  const device = `flannel.1 address ${macOf(host)} mtu 1450 type vxlan id 1 dev eth0 local ${host.address}`;
-  ip(host, `link add ${device} dstport 8472 learning`);
-  ip(host, `addr add 10.244.${n}.0/32 dev flannel.1`);
-  ip(host, `addr add fd00:0:0:${n}::/128 dev flannel.1 nodad`);
-  ip(host, "link set flannel.1 up");
-  ip(host, "route add 10.244.1.0/24 via 10.244.1.0 dev flannel.1 onlink");
-  ip(host, "-6 route add fd00:0:0:1::/64 via fd00:0:0:1:: dev flannel.1 onlink");
-  run(`bridge -n ${host.name} fdb append 00:00:00:00:00:00 dev flannel.1 dst ${a.address}`);
-  t.teardown(() => {
-    ip(host, "link del flannel.1");
-  });
-}
 
 function neighborState(host: Host, address: string): string {
   return String(ipJson(`-n ${host.name} neigh show ${address} dev flannel.1`)[0]?.state);
@@ -73,13 +32,13 @@ withDaemons(t, import.meta.url, async () => {
   const a = await makeHost("a", "192.168.50.10");
   const k = await makeHost("k", "192.168.50.11");
   const x = await makeHost("x", "192.168.50.12");
-  for (const host of [a, k, x]) {
-    const settings = "for name in all default; do echo 0 >/proc/sys/net/ipv6/conf/$name/disable_ipv6; done";
-    execFileSync("ip", ["netns", "exec", host.name, "sh", "-c", settings]);
-  }
+  for (const host of [a, k, x]) allowIpv6(host);
 
-  for (const flags of [[], ["--naive"]]) {
-    const name = flags.length === 0 ? "the pump" : "the naive loop";
+  for (const [name, flags] of [
+    ["the pump", []],
+    ["the naive loop", ["--naive"]],
+    ["the eBPF engine", EBPF],
+  ] as const) {
     t.test(`${name}: a kernel tunnel end without any entry pings and streams both ways, IPv4 and IPv6`, async (t) => {
       const { place } = await startDaemon(t, a, k, ...flags);
       makeKernelEnd(t, k, a);
@@ -101,18 +60,26 @@ withDaemons(t, import.meta.url, async () => {
     });
   }
 
-  t.test("a kernel that asks again, by unicast, whether the address is still there gets its answer", async (t) => {
-    const { place } = await startDaemon(t, a, k);
-    makeKernelEnd(t, k, a);
-    for (const address of OWN_ADDRESSES) {
-      t.ok(pings(k, address));
-      const mac = String(ipJson(`-n k neigh show ${address} dev flannel.1`)[0]?.lladdr);
-      const before = questions(place, a).answered;
-      run(`ip -n k neigh replace ${address} lladdr ${mac} dev flannel.1 nud probe`);
-      await until(`${address} was found again`, () => neighborState(k, address) === "REACHABLE");
-      t.ok(questions(place, a).answered > before, "by an answer, not by traffic");
-    }
-  });
+  for (const [name, flags] of [
+    ["the pump", []],
+    ["the eBPF engine", EBPF],
+  ] as const) {
+    t.test(
+      `${name}: a kernel that asks again, by unicast, whether the address is still there gets its answer`,
+      async (t) => {
+        const { place } = await startDaemon(t, a, k, ...flags);
+        makeKernelEnd(t, k, a);
+        for (const address of OWN_ADDRESSES) {
+          t.ok(pings(k, address));
+          const mac = String(ipJson(`-n k neigh show ${address} dev flannel.1`)[0]?.lladdr);
+          const before = questions(place, a).answered;
+          run(`ip -n k neigh replace ${address} lladdr ${mac} dev flannel.1 nud probe`);
+          await until(`${address} was found again`, () => neighborState(k, address) === "REACHABLE");
+          t.ok(questions(place, a).answered > before, "by an answer, not by traffic");
+        }
+      },
+    );
+  }
 
   t.test("a host that has no lease gets no answer", async (t) => {
     const { place } = await startDaemon(t, a, k);

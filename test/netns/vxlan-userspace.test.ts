@@ -98,8 +98,12 @@ withDaemons(t, import.meta.url, async () => {
 
   t.test("what we send is what the kernel sends, byte for byte", async (t) => {
     const frames: string[] = [];
-    for (const flags of [[], USERSPACE]) {
-      await t.test(flags.length === 0 ? "kernel" : "userspace", async (t) => {
+    for (const [carrier, flags] of [
+      ["kernel", []],
+      ["userspace", USERSPACE],
+      ["eBPF", [...USERSPACE, "--engine", "ebpf"]],
+    ] as const) {
+      await t.test(carrier, async (t) => {
         await overlay(t, [
           [a, flags],
           [b, []],
@@ -108,6 +112,7 @@ withDaemons(t, import.meta.url, async () => {
       });
     }
     t.equal(frames[1], frames[0]);
+    t.equal(frames[2], frames[0]);
     t.match(frames[0], /^0800000000000100/);
   });
 

@@ -1,5 +1,7 @@
-// Two hosts with the eBPF engine, and packets that only its tests send.
+// Two hosts with the eBPF engine, the wires that it speaks, and packets that only its tests send.
 import { execFileSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Test } from "tap";
 import { Daemon, type Host } from "./hopsackd.js";
@@ -14,6 +16,51 @@ export const BEFORE_TCX = ["python3", fileURLToPath(new URL("before-tcx.py", imp
 export const SEGMENTS = 40;
 export const SEGMENT_BYTES = 1000;
 
+/** What the engine puts inner packets into. */
+export interface Wire {
+  readonly name: string;
+  /** Of the network configuration. */
+  readonly backend: object;
+  /** That the pump carries it. */
+  readonly flags: readonly string[];
+  readonly tunName: string;
+  readonly port: number;
+  /** Of inner packets, over an underlay of 1500. */
+  readonly mtuBytes: number;
+  /** What lies between the UDP header and an IPv4 packet from a to b. */
+  readonly header: (place: Place) => Buffer;
+}
+
+export const UDP: Wire = {
+  name: "udp",
+  backend: { Type: "udp" },
+  flags: [],
+  tunName: "flannel0",
+  port: 8285,
+  mtuBytes: 1472,
+  header: () => Buffer.alloc(0),
+};
+
+export const VXLAN: Wire = {
+  name: "vxlan",
+  backend: { Type: "vxlan" },
+  flags: ["--vxlan-engine", "userspace"],
+  tunName: "flannel.1",
+  port: 8472,
+  mtuBytes: 1450,
+  header: (place) => Buffer.from(`0800000000000100${macOf(place, 2)}${macOf(place, 1)}0800`, "hex"),
+};
+
+/** Of the tunnel end with the subnet 10.244.<n>.0/24, without colons. */
+function macOf(place: Place, n: number): string {
+  const lease = JSON.parse(readFileSync(join(place.store, "subnets", `10.244.${n}.0-24.json`), "utf8"));
+  return lease.BackendData.VtepMAC.replaceAll(":", "");
+}
+
+export function placeOf(t: Test, { backend }: Wire): Place {
+  return new Place(t, JSON.stringify({ Network: "10.244.0.0/16", Backend: backend }));
+}
+
 interface Setup {
   readonly flagsOf?: ((host: Host) => readonly string[]) | undefined;
   readonly wrapper?: readonly string[];
@@ -22,14 +69,15 @@ interface Setup {
 /** Daemons on both hosts, 10.244.1.0/24 and 10.244.2.0/24, that reach each other. */
 export async function startPair(
   t: Test,
+  wire: Wire,
   hosts: readonly [Host, Host],
   { flagsOf = () => EBPF, wrapper = [] }: Setup = {},
 ): Promise<{ place: Place; daemons: [Daemon, Daemon] }> {
-  const place = new Place(t);
+  const place = placeOf(t, wire);
   const [a, b] = hosts;
   const start = (host: Host, subnet: string): Daemon => {
     place.reserve(host, subnet);
-    const daemon = new Daemon(host, place.flags(host, ...flagsOf(host)), wrapper);
+    const daemon = new Daemon(host, place.flags(host, ...wire.flags, ...flagsOf(host)), wrapper);
     t.teardown(() => daemon.stop());
     return daemon;
   };
@@ -76,16 +124,23 @@ s.sendto(sys.stdin.buffer.read(), ("${address}", 7001))`;
 }
 
 /** A socket on the tunnel's port, in the daemon's place. */
-export function hear(host: Host): { heard: () => boolean; stop: () => void } {
-  const script = `require("dgram").createSocket("udp4").on("message", () => console.log("heard")).bind(8285)`;
+export function hear(host: Host, { port }: Wire): { heard: () => boolean; stop: () => void } {
+  const script = `require("dgram").createSocket("udp4").on("message", () => console.log("heard")).bind(${port})`;
   const child = startScript(host, script);
   let said = "";
   child.stdout?.on("data", (chunk) => (said += chunk));
   return { heard: () => said !== "", stop: () => void child.kill() };
 }
 
-/** One ping in a datagram without a checksum, as the programs send it. */
-export function forge(from: Host, { outerSource, innerSource }: { outerSource: string; innerSource: string }): void {
+interface Forged {
+  readonly port: number;
+  readonly header: Buffer;
+  readonly outerSource: string;
+  readonly innerSource: string;
+}
+
+/** One ping to b in a datagram without a checksum, as the programs send it. */
+export function forge(from: Host, { port, header, outerSource, innerSource }: Forged): void {
   const script = `
 import socket, struct
 def total(data):
@@ -99,6 +154,6 @@ ip = ip[:10] + struct.pack("!H", total(ip)) + ip[12:]
 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 s.setsockopt(socket.SOL_SOCKET, 11, 1)
 s.bind(("${outerSource}", 0))
-s.sendto(ip + icmp, ("192.168.50.11", 8285))`;
+s.sendto(bytes.fromhex("${header.toString("hex")}") + ip + icmp, ("192.168.50.11", ${port}))`;
   execFileSync("ip", ["netns", "exec", from.name, "python3", "-c", script]);
 }

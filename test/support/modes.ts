@@ -80,6 +80,19 @@ export const VXLAN_MIXED: Mode = {
   traces: (own, peers, macOf) => (own.name === "b" ? vxlan(own, peers, macOf) : pump("flannel.1", 1450, own)),
 };
 
+export const VXLAN_EBPF: Mode = {
+  ...VXLAN_USERSPACE,
+  name: "vxlan, eBPF engine",
+  flags: () => [...USERSPACE, ...EBPF],
+};
+
+/** a has the eBPF engine, b the kernel's, the third the pump alone. */
+export const VXLAN_EBPF_MIXED: Mode = {
+  ...VXLAN_MIXED,
+  name: "vxlan, hosts with the eBPF engine among hosts with the pump's and the kernel's",
+  flags: ({ name }) => (name === "a" ? [...USERSPACE, ...EBPF] : name === "b" ? [] : USERSPACE),
+};
+
 export const DIRECT_ROUTING: Mode = {
   ...VXLAN,
   name: "vxlan with DirectRouting",

@@ -71,6 +71,7 @@ t.test("opens the configured port with no header", async (t) => {
     innerMtuBytes: 1472,
     headerBytes: 0,
     headerChecks: [],
+    endsInEthernet: false,
     questions: null,
   };
   t.same(createUdpBackend(backendInput()).socket, { ...bare, port: 8285 });
