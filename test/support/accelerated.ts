@@ -133,27 +133,34 @@ export function hear(host: Host, { port }: Wire): { heard: () => boolean; stop: 
 }
 
 interface Forged {
-  readonly port: number;
+  /** null: IP-in-IP, which has no ports. */
+  readonly port: number | null;
   readonly header: Buffer;
   readonly outerSource: string;
   readonly innerSource: string;
+  /** Of the outer packet. */
+  readonly tos?: number;
+  readonly payloadBytes?: number;
 }
 
-/** One ping to b in a datagram without a checksum, as the programs send it. */
-export function forge(from: Host, { port, header, outerSource, innerSource }: Forged): void {
+/** One ping to b, in a datagram without a checksum as the programs send it, in fragments when it is too long. */
+export function forge(from: Host, forged: Forged): void {
+  const { port, header, outerSource, innerSource, tos = 0, payloadBytes = 8 } = forged;
+  const type = port === null ? "socket.SOCK_RAW, socket.IPPROTO_IPIP" : "socket.SOCK_DGRAM";
   const script = `
 import socket, struct
 def total(data):
     s = sum(struct.unpack("!%dH" % (len(data) // 2), data))
     s = (s & 0xffff) + (s >> 16)
     return ~((s & 0xffff) + (s >> 16)) & 0xffff
-icmp = struct.pack("!BBHHH", 8, 0, 0, 1, 1) + bytes(8)
+icmp = struct.pack("!BBHHH", 8, 0, 0, 1, 1) + bytes(${payloadBytes})
 icmp = icmp[:2] + struct.pack("!H", total(icmp)) + icmp[4:]
 ip = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 20 + len(icmp), 0, 0x4000, 64, 1, 0, socket.inet_aton("${innerSource}"), socket.inet_aton("10.244.2.0"))
 ip = ip[:10] + struct.pack("!H", total(ip)) + ip[12:]
-s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s = socket.socket(socket.AF_INET, ${type})
 s.setsockopt(socket.SOL_SOCKET, 11, 1)
+s.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, ${tos})
 s.bind(("${outerSource}", 0))
-s.sendto(bytes.fromhex("${header.toString("hex")}") + ip + icmp, ("192.168.50.11", ${port}))`;
+s.sendto(bytes.fromhex("${header.toString("hex")}") + ip + icmp, ("192.168.50.11", ${port ?? 0}))`;
   execFileSync("ip", ["netns", "exec", from.name, "python3", "-c", script]);
 }
