@@ -61,7 +61,7 @@ interface NativePumpOptions {
   /** flannel's loop: one packet per system call on one thread, no offload. */
   readonly naive: boolean;
   /** Drop packets whose inner source does not belong to the sending peer's subnet. */
-  readonly checkInnerSource: boolean;
+  readonly checkInnerAddresses: boolean;
   /** Datagrams of known hosts that are not carried but go up: all fields of one of these hold. */
   readonly punts: readonly (readonly HeaderField[])[];
   /** Gets them, at most 256 bytes each and 200 a second; what it returns goes back to the sender, at `bindPort`. */
@@ -83,7 +83,7 @@ export interface NativePump {
   /** To send to another process; the pump's own, until stop(). */
   descriptors(): HandedOver;
   /** Replaces the forwarding table at once; layout of the records: dataplane/fib-records.ts. */
-  publish(nextHops: Uint8Array, headers: Uint8Array, routes: Uint8Array): void;
+  publish(nextHops: Uint8Array, headers: Uint8Array, routes: Uint8Array, ownSubnets: Uint8Array): void;
   /** Throws EAGAIN when there can be no more threads; the pump is then stopped. */
   start(): void;
   /** Ends the threads, closes the TUN (its routes go with it) and the socket. May be called twice. */
@@ -134,7 +134,7 @@ export interface NativeAccelerator {
    * there does nothing after close() or the process's end. The descriptors stay the accelerator's.
    */
   openDoors(): { readonly inFd: number; readonly outFd: number };
-  /** The same bytes as NativePump.publish() gets. After an exception only close() may be called. */
+  /** The bytes of peers that NativePump.publish() gets, too. After an exception only close() may be called. */
   publish(nextHops: Uint8Array, headers: Uint8Array, routes: Uint8Array): void;
   counts(): AcceleratorCounts;
   close(): void;

@@ -123,7 +123,7 @@ class PumpWrap : public Napi::ObjectWrap<PumpWrap> {
         options.Get("innerMtuBytes").As<Napi::Number>().Uint32Value(),
         ParseOffloads(options.Get("offloads").As<Napi::Object>()),
         options.Get("naive").ToBoolean(),
-        options.Get("checkInnerSource").ToBoolean(),
+        options.Get("checkInnerAddresses").ToBoolean(),
         ParsePunts(options),
         [this] { wake_.NonBlockingCall(); },
         counters.Data(),
@@ -191,7 +191,8 @@ class PumpWrap : public Napi::ObjectWrap<PumpWrap> {
 
   void Publish(const Napi::CallbackInfo& info) {
     try {
-      pump_->Publish(std::make_unique<const Fib>(ViewBytes(info[0]), ViewBytes(info[1]), ViewBytes(info[2])));
+      pump_->Publish(
+          std::make_unique<const Fib>(ViewBytes(info[0]), ViewBytes(info[1]), ViewBytes(info[2]), ViewBytes(info[3])));
     } catch (const std::invalid_argument& error) {
       throw BadArgument(info.Env(), error.what());
     }

@@ -118,7 +118,7 @@ class Loop {
                         0,   0, 0, 0};
     Packet route(24);
     route[0] = 10, route[16] = 4, route[17] = 8;
-    fibs_.Publish(std::make_unique<const Fib>(hop, ConstBytes(), route));
+    fibs_.Publish(std::make_unique<const Fib>(hop, ConstBytes(), route, route));
     const Packet super = MakePacket(SuperPacketSpec());
     std::memcpy(out_.data(), &kCut, sizeof kCut);
     std::copy(super.begin(), super.end(), out_.begin() + sizeof kCut);

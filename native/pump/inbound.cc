@@ -73,7 +73,6 @@ void Inbound::HandleReceive(size_t slot) {
   counters_.Add(Counter::udp_rx_receives);
   counters_.Add(Counter::udp_rx_bytes, bytes.size());
   Receive receive = ReadControl(message, bytes.size());
-  receive.sender = senders_[slot].sin_addr.s_addr;
   if ((message.msg_flags & MSG_TRUNC) != 0) {
     counters_.Add(Counter::udp_rx_datagrams);
     return counters_.Drop(DropReason::truncated);
@@ -81,14 +80,21 @@ void Inbound::HandleReceive(size_t slot) {
   if (receive.segment_bytes < bytes.size() && IsOnePacket(bytes)) {
     receive.gso_size = std::exchange(receive.segment_bytes, bytes.size());
   }
+  const NextHop* sender = fib_->FindPeer(senders_[slot].sin_addr.s_addr);
+  if (sender == nullptr) return DropAll(receive, bytes.size());
   size_t start = 0;
   do {
-    HandleDatagram(receive, bytes.subspan(start, std::min(receive.segment_bytes, bytes.size() - start)));
+    HandleDatagram(receive, *sender, bytes.subspan(start, std::min(receive.segment_bytes, bytes.size() - start)));
     start += receive.segment_bytes;
   } while (start < bytes.size());
-  if (receive.peer != nullptr) {
-    context_.shared.AddPeerBytes(Direction::kInbound, receive.peer->peer, receive.accepted_bytes);
-  }
+  context_.shared.AddPeerBytes(Direction::kInbound, sender->peer, receive.accepted_bytes);
+}
+
+/** A stranger's datagrams, all at once: a flood of them costs little more than receiving it. */
+void Inbound::DropAll(const Receive& receive, size_t bytes) {
+  const size_t datagrams = std::max<size_t>((bytes + receive.segment_bytes - 1) / receive.segment_bytes, 1);
+  counters_.Add(Counter::udp_rx_datagrams, datagrams);
+  counters_.Drop(DropReason::unknown_sender, datagrams);
 }
 
 /**
@@ -101,7 +107,7 @@ bool Inbound::IsOnePacket(ConstBytes bytes) const {
 }
 
 Inbound::Receive Inbound::ReadControl(const msghdr& message, size_t bytes) {
-  Receive receive = {0, std::max<size_t>(bytes, 1), 0, kNotEct, nullptr, 0};
+  Receive receive = {std::max<size_t>(bytes, 1), 0, kNotEct, 0};
   auto* mutable_message = const_cast<msghdr*>(&message);  // CMSG_NXTHDR wants it so
   for (cmsghdr* c = CMSG_FIRSTHDR(mutable_message); c != nullptr; c = CMSG_NXTHDR(mutable_message, c)) {
     if (c->cmsg_level == SOL_UDP && c->cmsg_type == UDP_GRO) {
@@ -118,15 +124,13 @@ Inbound::Receive Inbound::ReadControl(const msghdr& message, size_t bytes) {
   return receive;
 }
 
-void Inbound::HandleDatagram(Receive& receive, Bytes datagram) {
+void Inbound::HandleDatagram(Receive& receive, const NextHop& sender, Bytes datagram) {
   counters_.Add(Counter::udp_rx_datagrams);
-  if (TakePunt(context_, *fib_, receive.sender, datagram, counters_)) return;
-  Arrival arrival;
-  const auto refused = CheckDatagram(context_, *fib_, receive.sender, datagram, &arrival);
+  if (TakePunt(context_, sender, datagram, counters_)) return;
+  IpPacket packet;
+  const auto refused = CheckDatagram(context_, *fib_, sender, datagram, &packet);
   if (refused.has_value()) return counters_.Drop(*refused);
-  const IpPacket& packet = arrival.packet;
   if (!ApplyEcn(packet, receive.outer_ecn)) return counters_.Drop(DropReason::ecn_illegal);
-  receive.peer = arrival.peer;
   receive.accepted_bytes += packet.size();
   if (coalescer_.full()) WriteAll();
   size_t gso_size = receive.gso_size;

@@ -27,19 +27,18 @@ class Inbound {
 
   /** What the kernel says beside a receive. */
   struct Receive {
-    in_addr_t sender;
     size_t segment_bytes;  // length of each datagram but the last
     size_t gso_size;       // of a packet that came in whole; 0 else
     uint8_t outer_ecn;
-    const NextHop* peer;    // once a datagram of it has passed; all are of one sender
     size_t accepted_bytes;  // of inner packets
   };
 
   int ReceiveBatch();
   void HandleReceive(size_t slot);
+  void DropAll(const Receive& receive, size_t bytes);
   Receive ReadControl(const msghdr& message, size_t bytes);
   bool IsOnePacket(ConstBytes bytes) const;
-  void HandleDatagram(Receive& receive, Bytes datagram);
+  void HandleDatagram(Receive& receive, const NextHop& sender, Bytes datagram);
   bool ApplyEcn(const IpPacket& packet, uint8_t outer_ecn);
   void WriteAll();
 

@@ -98,18 +98,26 @@ bool NaiveLoop::UdpToTun() {
 
 void NaiveLoop::WritePacket(in_addr_t sender, Bytes datagram) {
   const Fib* fib = context_.fibs.Acquire(kOutboundReader);
-  Arrival arrival;
-  const bool is_punt = TakePunt(context_, *fib, sender, datagram, counters_);
-  std::optional<DropReason> refused;
-  if (!is_punt) refused = CheckDatagram(context_, *fib, sender, datagram, &arrival);
-  const bool is_accepted = !is_punt && !refused.has_value();
-  if (is_accepted) {
-    context_.shared.AddPeerBytes(Direction::kInbound, arrival.peer->peer, arrival.packet.size());
-  }
+  IpPacket packet;
+  const bool is_accepted = Accepts(*fib, sender, datagram, &packet);
   context_.fibs.Release(kOutboundReader);
-  if (refused.has_value()) counters_.Drop(*refused);
-  if (!is_accepted) return;
-  writer_.Write(arrival.packet, SegmentPayload(arrival.packet, context_.inner_mtu_bytes));
+  if (is_accepted) writer_.Write(packet, SegmentPayload(packet, context_.inner_mtu_bytes));
+}
+
+/** False: the datagram has been counted. */
+bool NaiveLoop::Accepts(const Fib& fib, in_addr_t address, Bytes datagram, IpPacket* packet) {
+  const NextHop* sender = fib.FindPeer(address);
+  if (sender == nullptr) {
+    counters_.Drop(DropReason::unknown_sender);
+    return false;
+  }
+  if (TakePunt(context_, *sender, datagram, counters_)) return false;
+  if (const auto refused = CheckDatagram(context_, fib, *sender, datagram, packet)) {
+    counters_.Drop(*refused);
+    return false;
+  }
+  context_.shared.AddPeerBytes(Direction::kInbound, sender->peer, packet->size());
+  return true;
 }
 
 }  // namespace hopsack

@@ -21,6 +21,7 @@ class NaiveLoop {
   bool UdpToTun();
   void SendPacket(const IpPacket& packet);
   void WritePacket(in_addr_t sender, Bytes datagram);
+  bool Accepts(const Fib& fib, in_addr_t sender, Bytes datagram, IpPacket* packet);
   void WaitForWork();
 
   ThreadContext context_;

@@ -34,7 +34,7 @@ Pump::Pump(PumpOptions options)
                options.overhead_bytes,
                options.inner_mtu_bytes,
                options.expected_header,
-               options.check_inner_source,
+               options.check_inner_addresses,
                OpenPunts(options),
                fibs_,
                stop_,

@@ -34,7 +34,7 @@ struct PumpOptions {
   size_t inner_mtu_bytes;  // of the TUN, once the control plane has set it up
   OffloadFlags offloads;   // wanted
   bool naive;
-  bool check_inner_source;
+  bool check_inner_addresses;
   std::vector<PuntPattern> punts;  // datagrams for the control plane; none: it is asked nothing
   std::function<void()> wake;      // called when there may be some, on a thread of the pump's; must not block
   uint64_t* counter_words;         // kWordCount of them, valid until Stop has returned

@@ -24,8 +24,8 @@ struct ThreadContext {
   size_t overhead_bytes;
   size_t inner_mtu_bytes;
   ExpectedHeader expected_header;
-  bool check_inner_source;
-  PuntQueue* punts;  // nullptr: this mode has no questions
+  bool check_inner_addresses;  // of arriving packets: source the sender's, destination ours
+  PuntQueue* punts;            // nullptr: this mode has no questions
   FibPublisher& fibs;
   const StopEvent& stop;
   SharedCounters shared;

@@ -38,27 +38,45 @@ NextHop ParseNextHop(const uint8_t* record, ConstBytes headers) {
   return hop;
 }
 
+FibRecords::Route ParseRoute(const uint8_t* record) {
+  FibRecords::Route route{{}, record[16], record[17], record[18] != 0, Load<uint32_t>(record + 20)};
+  std::copy_n(record, route.address.size(), route.address.begin());
+  Require(route.family == 4 || route.family == 6, "route of an unknown family");
+  Require(route.length <= (route.family == 4 ? 32 : 128), "prefix length out of range");
+  return route;
+}
+
+bool Covers(const FibRecords::Route& subnet, const uint8_t* address) {
+  const size_t whole_bytes = subnet.length / 8U;
+  if (std::memcmp(subnet.address.data(), address, whole_bytes) != 0) return false;
+  const unsigned rest_bits = subnet.length % 8U;
+  return rest_bits == 0 || (subnet.address[whole_bytes] ^ address[whole_bytes]) >> (8 - rest_bits) == 0;
+}
+
 }  // namespace
 
-FibRecords::FibRecords(ConstBytes next_hop_records, ConstBytes headers, ConstBytes route_records) {
+FibRecords::FibRecords(ConstBytes next_hop_records, ConstBytes headers, ConstBytes route_records,
+                       ConstBytes own_records) {
   Require(next_hop_records.size() % kNextHopRecordBytes == 0, "next hop records cut short");
   Require(route_records.size() % kRouteRecordBytes == 0, "route records cut short");
+  Require(own_records.size() % kRouteRecordBytes == 0, "records of own subnets cut short");
   for (size_t at = 0; at < next_hop_records.size(); at += kNextHopRecordBytes) {
     next_hops.push_back(ParseNextHop(next_hop_records.data() + at, headers));
   }
   routes.reserve(route_records.size() / kRouteRecordBytes);
   for (size_t at = 0; at < route_records.size(); at += kRouteRecordBytes) {
-    const uint8_t* record = route_records.data() + at;
-    Route route{{}, record[16], record[17], record[18] != 0, Load<uint32_t>(record + 20)};
-    std::copy_n(record, route.address.size(), route.address.begin());
-    Require(route.hop < next_hops.size(), "route to a next hop that is not there");
-    Require(route.family == 4 || route.family == 6, "route of an unknown family");
-    Require(route.length <= (route.family == 4 ? 32 : 128), "prefix length out of range");
-    routes.push_back(route);
+    routes.push_back(ParseRoute(route_records.data() + at));
+    Require(routes.back().hop < next_hops.size(), "route to a next hop that is not there");
+  }
+  for (size_t at = 0; at < own_records.size(); at += kRouteRecordBytes) {
+    own_subnets.push_back(ParseRoute(own_records.data() + at));
   }
 }
 
-Fib::Fib(FibRecords records) : next_hops_(std::move(records.next_hops)), route_count_(records.routes.size()) {
+Fib::Fib(FibRecords records)
+    : next_hops_(std::move(records.next_hops)),
+      own_subnets_(std::move(records.own_subnets)),
+      route_count_(records.routes.size()) {
   for (const NextHop& hop : next_hops_) {
     by_address_.push_back(static_cast<uint32_t>(by_address_.size()));
     peer_slots_ = std::max(peer_slots_, size_t{hop.peer} + 1);
@@ -73,6 +91,13 @@ Fib::Fib(FibRecords records) : next_hops_(std::move(records.next_hops)), route_c
   }
   v4_ = Lpm<uint32_t>(std::move(v4));
   v6_ = Lpm<Ipv6Bits>(std::move(v6));
+}
+
+bool Fib::IsOwn(const IpPacket& packet, const uint8_t* address) const {
+  const uint8_t family = packet.is_v6 ? 6 : 4;
+  return std::ranges::any_of(own_subnets_, [&](const FibRecords::Route& subnet) {
+    return subnet.family == family && Covers(subnet, address);
+  });
 }
 
 const NextHop* Fib::FindPeer(in_addr_t address) const {

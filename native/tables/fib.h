@@ -38,10 +38,11 @@ struct FibRecords {
    * Records of src/dataplane/fib-records.ts, little endian.
    * @throws std::invalid_argument when they do not fit each other: our own bug
    */
-  FibRecords(ConstBytes next_hop_records, ConstBytes headers, ConstBytes route_records);
+  FibRecords(ConstBytes next_hop_records, ConstBytes headers, ConstBytes route_records, ConstBytes own_records = {});
 
   std::vector<NextHop> next_hops;
   std::vector<Route> routes;
+  std::vector<Route> own_subnets;  // of this host: no next hop
 };
 
 class Fib {
@@ -49,13 +50,17 @@ class Fib {
   Fib() = default;
   explicit Fib(FibRecords records);
   /** @throws std::invalid_argument as FibRecords does */
-  Fib(ConstBytes next_hops, ConstBytes headers, ConstBytes routes) : Fib(FibRecords(next_hops, headers, routes)) {}
+  Fib(ConstBytes next_hops, ConstBytes headers, ConstBytes routes, ConstBytes own_subnets = {})
+      : Fib(FibRecords(next_hops, headers, routes, own_subnets)) {}
 
   /** nullptr: no prefix covers the address. */
   const NextHop* Lookup(const IpPacket& packet, const uint8_t* address) const {
     const uint32_t hop = packet.is_v6 ? v6_.Lookup(LoadIpv6(address)) : v4_.Lookup(LoadBe32(address));
     return hop == kNoRoute ? nullptr : &next_hops_[hop];
   }
+
+  /** Whether the address lies in a subnet of this host: what may be delivered here. */
+  bool IsOwn(const IpPacket& packet, const uint8_t* address) const;
 
   /** A next hop with this address (network byte order); nullptr: there is none. */
   const NextHop* FindPeer(in_addr_t address) const;
@@ -66,7 +71,8 @@ class Fib {
 
  private:
   std::vector<NextHop> next_hops_;
-  std::vector<uint32_t> by_address_;  // indexes of next_hops_
+  std::vector<FibRecords::Route> own_subnets_;  // two at most, one of each family
+  std::vector<uint32_t> by_address_;            // indexes of next_hops_
   Lpm<uint32_t> v4_;
   Lpm<Ipv6Bits> v6_;
   size_t route_count_ = 0;

@@ -29,9 +29,9 @@ Packet RouteRecord(uint8_t third_byte, uint8_t length, uint32_t hop) {
   return record;
 }
 
-bool IsRefused(const Packet& hops, const Packet& headers, const Packet& routes) {
+bool IsRefused(const Packet& hops, const Packet& headers, const Packet& routes, const Packet& own_subnets = {}) {
   try {
-    const Fib fib(hops, headers, routes);
+    const Fib fib(hops, headers, routes, own_subnets);
     return false;
   } catch (const std::invalid_argument&) {
     return true;
@@ -69,6 +69,23 @@ TEST("fib: a peer is found by its address, whichever place its next hop has, and
   CHECK(Fib().FindPeer(inet_addr("192.168.50.11")) == nullptr && Fib().peer_slots() == 0);
 }
 
+TEST("fib: an address is this host's own within its subnets, to the bit, and in its family only") {
+  Packet packet = MakePacket({});
+  const IpPacket view = View(packet);
+  const auto is_own = [&](uint8_t length, std::array<uint8_t, 4> address) {
+    return Fib({}, {}, {}, RouteRecord(2, length, 0)).IsOwn(view, address.data());
+  };
+  CHECK(is_own(24, {10, 244, 2, 0}) && is_own(24, {10, 244, 2, 255}));
+  CHECK(!is_own(24, {10, 244, 1, 255}) && !is_own(24, {10, 244, 3, 0}));
+  CHECK(is_own(23, {10, 244, 3, 255}) && !is_own(23, {10, 244, 4, 0}));
+  CHECK(is_own(32, {10, 244, 2, 0}) && !is_own(32, {10, 244, 2, 1}));
+  CHECK(is_own(0, {192, 168, 50, 10}));
+  CHECK(!Fib().IsOwn(view, view.destination()));
+  Packet v6 = RouteRecord(2, 24, 0);
+  v6[16] = 6;
+  CHECK(!Fib({}, {}, {}, v6).IsOwn(view, view.destination()));
+}
+
 TEST("fib: records that do not fit each other are refused") {
   CHECK(!IsRefused(HopRecord(1), {}, RouteRecord(1, 24, 0)));
   CHECK(IsRefused(HopRecord(1), {}, RouteRecord(1, 24, 1)));
@@ -77,6 +94,8 @@ TEST("fib: records that do not fit each other are refused") {
   CHECK(IsRefused(HopRecord(1, 65), Packet(100), {}));
   CHECK(IsRefused(Packet(11), {}, {}));
   CHECK(IsRefused({}, {}, Packet(23)));
+  CHECK(IsRefused({}, {}, {}, Packet(23)));
+  CHECK(IsRefused({}, {}, {}, RouteRecord(1, 33, 0)));
 }
 
 TEST("fib publisher: readers see whole tables while they are replaced, and replaced tables are freed") {

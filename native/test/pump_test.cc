@@ -57,7 +57,7 @@ struct Fixture {
     return header;
   }
 
-  /** Everything of 10.0.0.0/8 lives here: one next hop, the socket itself. */
+  /** Everything of 10.0.0.0/8 lives here, and is sent from here: one next hop, the socket itself. */
   void Publish() {
     sockaddr_in self{};
     socklen_t length = sizeof self;
@@ -68,7 +68,7 @@ struct Fixture {
         kPeer, 0, 0, 0};
     Packet route(24);
     route[0] = 10, route[16] = 4, route[17] = 8;
-    fibs.Publish(std::make_unique<const Fib>(hop, kHeader, route));
+    fibs.Publish(std::make_unique<const Fib>(hop, kHeader, route, route));
   }
 
   void Write(const VirtioNetHeader& offload, const Packet& packet) {
@@ -150,6 +150,17 @@ TEST("inbound: a question goes up and not to the TUN, what is none goes on, also
     CHECK(std::equal(question.begin(), question.end(), punt.bytes.begin() + sizeof kHeader));
   }
   CHECK(!queue.Pop(&punt));
+}
+
+TEST("inbound: a stranger's datagrams are counted, joined ones too, and what they hold is not looked at") {
+  constexpr size_t kJoined = 9;
+  Fixture f;
+  Inbound inbound(f.context);  // no table: everybody is a stranger
+  const Packet inner = MakePacket({});
+  for (size_t i = 0; i < kJoined; i++) SendMarked(f, inner, 0);
+  while (f.words[static_cast<size_t>(Counter::udp_rx_datagrams)] < kJoined) inbound.RunOnce();
+  CHECK(f.words[kCounterCount + static_cast<size_t>(DropReason::unknown_sender)] == kJoined);
+  CHECK(f.words[static_cast<size_t>(Counter::tun_tx_packets)] == 0);
 }
 
 TEST("pump threads: streams go round while tables are replaced, and the threads end when told to") {

@@ -103,24 +103,22 @@ TEST("punt queue: a reader that keeps up gets no more than the rate") {
         PuntQueue::kBurst + 1 + (passed.count() + kClockTickSeconds) * PuntQueue::kPerSecond);
 }
 
-TEST("punt queue: a question of an unknown host is dropped as that, everything else is none") {
+TEST("punt queue: a question is taken with its sender, everything else is none") {
   PuntQueue queue(Pattern());
   FibPublisher fibs;
   const StopEvent stop;
   std::array<uint64_t, kWordCount> words{};
   ThreadContext context{
       -1, -1, {}, {}, false, 0, 0, ExpectedHeader{}, true, &queue, fibs, stop, SharedCounters(words.data(), {})};
-  const Packet hop = {192, 168, 50, 11, 0x5d, 0x20, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0};
-  const Fib fib(hop, {}, {});
+  NextHop sender{};
+  sender.endpoint.sin_addr.s_addr = inet_addr("192.168.50.11");
   CounterBlock counters;
   Punt punt;
-  CHECK(TakePunt(context, fib, inet_addr("192.168.50.12"), Wanted(), counters));
-  CHECK(counters.drops(DropReason::unknown_sender) == 1 && !queue.Pop(&punt));
-  CHECK(TakePunt(context, fib, inet_addr("192.168.50.11"), Wanted(), counters) && queue.Pop(&punt));
+  CHECK(TakePunt(context, sender, Wanted(), counters) && queue.Pop(&punt));
   CHECK(punt.sender == inet_addr("192.168.50.11"));
-  CHECK(!TakePunt(context, fib, inet_addr("192.168.50.11"), Packet(40), counters) && !queue.Pop(&punt));
+  CHECK(!TakePunt(context, sender, Packet(40), counters) && !queue.Pop(&punt));
   context.punts = nullptr;
-  CHECK(!TakePunt(context, fib, inet_addr("192.168.50.11"), Wanted(), counters));
+  CHECK(!TakePunt(context, sender, Wanted(), counters));
 }
 
 TEST("punt queue: one thread offers while another takes, and nothing is torn or lost") {

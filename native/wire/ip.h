@@ -58,6 +58,13 @@ inline bool IsIpv6Extension(uint8_t next_header) {
          next_header == IPPROTO_DSTOPTS || next_header == IPPROTO_AH;
 }
 
+/** A fragment that ends where no packet can (RFC 791 3.2): whoever reassembles it is to be harmed. */
+inline bool EndsBeyondIpv4(const IpPacket& packet) {
+  if (packet.is_v6) return false;
+  const size_t start = size_t{8} * (LoadBe16(packet.data() + kIpv4Fragment) & kIpv4FragmentOffset);
+  return start + packet.size() > 65535;
+}
+
 enum class IpError { kNone, kTooShort, kBadVersion, kBadHeaderLength, kLengthMismatch };
 
 /**

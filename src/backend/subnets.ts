@@ -119,8 +119,8 @@ export function innerMtu({ config, underlay }: BackendInput, outerMtuBytes: numb
   );
 }
 
-/** Neither 0.0.0.0/8 nor multicast, reserved or broadcast (224.0.0.0/3). */
+/** Neither 0.0.0.0/8 nor loopback (127.0.0.0/8), multicast, reserved or broadcast (224.0.0.0/3). */
 export function isUnicast(address: string): boolean {
   const bits = parseIpv4(address);
-  return bits !== undefined && bits >>> 24 !== 0 && bits >>> 29 !== 7;
+  return bits !== undefined && ![0, 127].includes(bits >>> 24) && bits >>> 29 !== 7;
 }

@@ -4,7 +4,7 @@ import { isDeepStrictEqual } from "node:util";
 import type { Backend, BackendInput, Underlay } from "../backend/backend.js";
 import { usesIpv6Underlay } from "../backend/vxlan.js";
 import type { CommandRunner } from "../kernel/commands.js";
-import type { Lease, LeaseAttrs } from "../lease/lease.js";
+import { type Lease, type LeaseAttrs, subnetsOf } from "../lease/lease.js";
 import { type NetworkConfig, networksOf } from "../lease/network-config.js";
 import { type SubnetEnvValues, writeSubnetEnv } from "../lease/subnet-env.js";
 import { formatPrefix, type Prefix } from "../net/prefix.js";
@@ -39,6 +39,12 @@ export interface Setting {
   readonly underlay: Underlay;
 }
 
+/** What the pump is given. */
+interface Table {
+  readonly routes: Plan["pumpRoutes"];
+  readonly ownSubnets: readonly Prefix[];
+}
+
 export class Forwarding {
   readonly #parts: ForwardingParts;
   #backendInput: BackendInput;
@@ -55,7 +61,7 @@ export class Forwarding {
   #hasLeft = false;
   /** What is in force, to leave alone what did not change. */
   #kernelPlan: Omit<Plan, "pumpRoutes" | "commands" | "bgp"> | null = null;
-  #pumpRoutes: Plan["pumpRoutes"] | null = null;
+  #table: Table | null = null;
   #subnetEnv: SubnetEnvValues | null = null;
   readonly #engineNote = new EngineNote();
   readonly #conflictNote = new ConflictNote();
@@ -166,7 +172,7 @@ export class Forwarding {
       engine: options.engine,
       attachFilters: kernel.attachFilters(options.deviceName),
       naive: options.naive,
-      checkInnerSource: options.checkInnerSource,
+      checkInnerAddresses: options.checkInnerAddresses,
       countedPeers: options.metricsPerPeer,
       answer: (datagram: Uint8Array) =>
         this.#own === null ? null : (socket.questions?.answer(this.#own, datagram) ?? null),
@@ -203,7 +209,8 @@ export class Forwarding {
     this.#forgetLostDevice();
     if (this.#pump === null) await this.open();
     const isSuccession = this.#predecessor !== null;
-    if (isSuccession) await this.#goOn(pumpRoutes);
+    const table = { routes: pumpRoutes, ownSubnets: subnetsOf(own) };
+    if (isSuccession) await this.#goOn(table);
     this.#enableForwarding();
     if (bgp === undefined) await this.#parts.bird.end(); // its routes stand where those of the plan are to be
     const isKernelChanged = !isDeepStrictEqual(kernelPlan, this.#kernelPlan);
@@ -213,7 +220,7 @@ export class Forwarding {
       this.#kernelPlan = kernelPlan;
     }
     const isBirdChanged = bgp !== undefined && (await this.#parts.bird.follow(bgp));
-    const isTableChanged = this.#publish(pumpRoutes);
+    const isTableChanged = this.#publish(table);
     if (!isTableChanged && !wasReachKnown) this.#pump?.measurePaths();
     if (this.#pump !== null) this.#engineNote.note(log, this.#parts.options.engine, this.#pump.engine);
     this.#startPump();
@@ -275,7 +282,7 @@ export class Forwarding {
     this.#pump = null;
     this.#isStarted = false;
     this.#kernelPlan = null;
-    this.#pumpRoutes = null;
+    this.#table = null;
     Object.assign(this.#parts.state, NO_PUMP, { device: null });
   }
 
@@ -336,8 +343,8 @@ export class Forwarding {
   }
 
   /** A device that was handed over is as it should be, but for a reader: packets come before everything else. */
-  async #goOn(routes: Plan["pumpRoutes"]): Promise<void> {
-    this.#publish(routes);
+  async #goOn(table: Table): Promise<void> {
+    this.#publish(table);
     this.#startPump();
     const before = this.#predecessor;
     this.#predecessor = null;
@@ -345,16 +352,16 @@ export class Forwarding {
   }
 
   /** Whether it is another table. */
-  #publish(routes: Plan["pumpRoutes"]): boolean {
-    if (isDeepStrictEqual(routes, this.#pumpRoutes)) return false;
+  #publish(table: Table): boolean {
+    if (isDeepStrictEqual(table, this.#table)) return false;
     if (this.#pump !== null) {
       const { tallies } = this.#parts.state;
       const startedAt = performance.now();
-      this.#pump.publish(routes);
+      this.#pump.publish(table.routes, table.ownSubnets);
       tallies.tablesPublished++;
       tallies.tablesPublishedSeconds += (performance.now() - startedAt) / 1000;
     }
-    this.#pumpRoutes = routes;
+    this.#table = table;
     return true;
   }
 

@@ -49,7 +49,7 @@ export interface DaemonOptions extends StoreOptions, Places {
   readonly engine: Engine;
   readonly naive: boolean;
   readonly offloads: OffloadSwitches;
-  readonly checkInnerSource: boolean;
+  readonly checkInnerAddresses: boolean;
   readonly logLevel: LogLevel;
 }
 
@@ -147,7 +147,7 @@ const FLAGS = {
   allowAnyInnerSource: {
     name: "allow-any-inner-source",
     value: null,
-    help: "accept inner packets whose source is outside the sending host's subnet",
+    help: "accept inner packets whose source is outside the sending host's subnet, or whose destination is outside this host's",
   },
   logLevel: { name: "log-level", value: "LEVEL", help: "trace, debug, info, warn, error or fatal (default: info)" },
 } as const satisfies Record<string, Flag>;
@@ -253,7 +253,7 @@ function readOptions(given: GivenOptions, env: NodeJS.ProcessEnv): DaemonOptions
       udpGro: true,
       tunGro: true,
     },
-    checkInnerSource: !isOn(FLAGS.allowAnyInnerSource),
+    checkInnerAddresses: !isOn(FLAGS.allowAnyInnerSource),
     logLevel: read(FLAGS.logLevel, values.logLevel) ?? "info",
   };
 }

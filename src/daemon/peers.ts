@@ -5,7 +5,7 @@ import { isUnicast } from "../backend/subnets.js";
 import { describeLease, type Lease, leaseKey } from "../lease/lease.js";
 import type { NetworkConfig } from "../lease/network-config.js";
 import { overlappingPairs, pairsOverlap } from "../lease/subnet-allocator.js";
-import { covers, formatPrefix, type Prefix } from "../net/prefix.js";
+import { covers, formatPrefix, type Prefix, parsePrefix } from "../net/prefix.js";
 
 export interface PeerChoice {
   readonly peers: readonly Lease[];
@@ -100,6 +100,12 @@ function objectionTo(lease: Lease, own: Lease, { config, backend }: PeerRules): 
   if (pairsOverlap(lease, own)) return objection(`overlaps this host's ${leaseKey(own)}`, "remove one of the two");
   if (publicIp === own.attrs.publicIp) {
     return objection(`has this host's public IP ${publicIp}`, "give that host another --public-ip");
+  }
+  const host = parsePrefix(`${publicIp}/32`);
+  if (host !== undefined && covers(config.network, host)) {
+    // What is sent there would go into the tunnel again, until it no longer fits.
+    const problem = `has ${publicIp} for its public IP, which lies inside the network ${formatPrefix(config.network)}`;
+    return objection(problem, "give that host another --public-ip");
   }
   if (!isUnicast(publicIp)) return objection(`has ${publicIp} for its public IP`, "correct or remove it");
   if (backendType !== backend.type) {

@@ -41,6 +41,11 @@ export function encodeFib(routes: readonly PumpRoute[], slotOf: (address: string
   };
 }
 
+/** Records of routes that lead nowhere else: this host's own. */
+export function encodeSubnets(subnets: readonly Prefix[]): Uint8Array {
+  return Buffer.concat(subnets.map((subnet) => routeRecord(subnet)));
+}
+
 function encodeNextHops(hops: readonly PumpRoute[], slotOf: (address: string) => number): Uint8Array {
   const records = new Records(hops.length, NEXT_HOP_BYTES);
   let headerOffset = 0;
@@ -91,11 +96,7 @@ function partsOf(route: PumpRoute): RouteParts {
   const known = knownParts.get(route);
   if (known !== undefined) return known;
   const { endpoint, header } = route;
-  const prefix = canonicalPrefix(route.prefix);
-  const record = new Uint8Array(ROUTE_BYTES);
-  record.set(addressBytes(formatAddress(prefix.family, prefix.base)));
-  record[16] = prefix.family;
-  record[17] = prefix.length;
+  const record = routeRecord(canonicalPrefix(route.prefix));
   record[18] = route.isOnLink ? 1 : 0;
   const hopKey = `${endpoint.address}:${endpoint.port}:${Buffer.from(header).toString("hex")}`;
   const hop = new Uint8Array(NEXT_HOP_BYTES);
@@ -105,6 +106,14 @@ function partsOf(route: PumpRoute): RouteParts {
   const parts = { hopKey, hop: new Uint32Array(hop.buffer), record: new Uint32Array(record.buffer) };
   knownParts.set(route, parts);
   return parts;
+}
+
+function routeRecord(prefix: Prefix): Uint8Array<ArrayBuffer> {
+  const record = new Uint8Array(ROUTE_BYTES);
+  record.set(addressBytes(formatAddress(prefix.family, prefix.base)));
+  record[16] = prefix.family;
+  record[17] = prefix.length;
+  return record;
 }
 
 function canonicalPrefix(text: string): Prefix {

@@ -3,6 +3,7 @@
 import { type HandedOver, loadAddon, type NativeAddon, type NativePump, type OffloadSwitches } from "../addon.js";
 import type { TunnelSocket, Underlay } from "../backend/backend.js";
 import { errnoOf, HopsackError, messageOf } from "../errors.js";
+import type { Prefix } from "../net/prefix.js";
 import type { PumpRoute } from "../plan/plan.js";
 import {
   Accelerator,
@@ -11,7 +12,7 @@ import {
   type Engine,
   type EngineReport,
 } from "./accelerator.js";
-import { encodeFib } from "./fib-records.js";
+import { encodeFib, encodeSubnets } from "./fib-records.js";
 import { type PeerBytesReading, PeerSlots } from "./peer-slots.js";
 
 /** The drop reason of a packet that the eBPF programs had no memory for. */
@@ -27,7 +28,7 @@ export interface PumpOptions {
   readonly naive: boolean;
   readonly engine: Engine;
   readonly attachFilters: AttachFilters;
-  readonly checkInnerSource: boolean;
+  readonly checkInnerAddresses: boolean;
   /** How many peers have their bytes counted one by one. */
   readonly countedPeers: number;
   /** What goes back to a host whose datagram is one of `socket.questions`; null: nothing. */
@@ -90,7 +91,7 @@ export class Pump {
         innerMtuBytes: options.socket.innerMtuBytes,
         offloads: options.offloads,
         naive: options.naive,
-        checkInnerSource: options.checkInnerSource,
+        checkInnerAddresses: options.checkInnerAddresses,
         punts: options.socket.questions?.patterns ?? [],
         onPunt: options.answer,
         counters: words,
@@ -122,12 +123,15 @@ export class Pump {
     return this.#native.descriptors();
   }
 
-  /** Replaces the forwarding table; packets see the old one or the new one, never a mixture. */
-  publish(routes: readonly PumpRoute[]): void {
+  /**
+   * Replaces the forwarding table; packets see the old one or the new one, never a mixture.
+   * @param ownSubnets what arriving packets may be for
+   */
+  publish(routes: readonly PumpRoute[], ownSubnets: readonly Prefix[]): void {
     const slots = this.#peerSlots;
     slots.assign(new Set(routes.map(({ endpoint }) => endpoint.address)));
     const { nextHops, headers, routes: records } = encodeFib(routes, (address) => slots.slotOf(address));
-    this.#native.publish(nextHops, headers, records);
+    this.#native.publish(nextHops, headers, records, encodeSubnets(ownSubnets));
     this.#accelerator.publish(nextHops, headers, records);
   }
 

@@ -23,7 +23,7 @@ const startPump = (moreThreads: number) => `
     offloads: { tso: true, uso: true, udpGso: true, udpGro: true, tunGro: true },
     engine: "pump",
     naive: false,
-    checkInnerSource: true,
+    checkInnerAddresses: true,
     answer: () => null,
   });
   const threads = Number(/^Threads:\\s+(\\d+)/m.exec(readFileSync("/proc/self/status", "utf8"))[1]);

@@ -53,7 +53,7 @@ t.test("without flags the daemon runs with flannel's defaults where flannel has 
     engine: "pump",
     naive: false,
     offloads: ALL_ON,
-    checkInnerSource: true,
+    checkInnerAddresses: true,
     logLevel: "info",
   });
 });
@@ -107,7 +107,7 @@ const CASES: readonly [flag: string, value: string, option: Partial<DaemonOption
   ["engine", "ebpf", { engine: "ebpf" }],
   ["naive", "true", { naive: true }],
   ["offload", "tso,udp-gso", { offloads: { ...ALL_OFF, tso: true, udpGso: true } }],
-  ["allow-any-inner-source", "true", { checkInnerSource: false }],
+  ["allow-any-inner-source", "true", { checkInnerAddresses: false }],
   ["log-level", "debug", { logLevel: "debug" }],
 ];
 

@@ -78,6 +78,8 @@ t.test("what cannot be reached is left out with its reason, the others stay", as
     [lease("10.244.0.0/15", "192.168.50.14", "x"), /overlaps this host's/],
     [lease("10.244.4.0/24", "0.0.0.0", null), /10\.244\.4\.0-24 has 0\.0\.0\.0 for its public IP/],
     [lease("10.244.4.0/24", "239.1.1.1", "x"), /has 239\.1\.1\.1 for its public IP/],
+    [lease("10.244.4.0/24", "127.0.0.1", "x"), /has 127\.0\.0\.1 for its public IP/],
+    [lease("10.244.4.0/24", "10.244.4.1", "x"), /has 10\.244\.4\.1 for its public IP, which lies inside the network/],
     [lease("10.244.4.0/24", "255.255.255.255", "x"), /has 255\.255\.255\.255 for its public IP/],
   ];
   for (const [bad, reason] of cases) {

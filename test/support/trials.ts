@@ -1,0 +1,34 @@
+// The rows of TRIALS.md: every bad input and every fault that a test tried, and what happened. A test writes its rows while it
+// runs, below build/trials; `npm run trials` makes the page of them.
+import { mkdirSync, writeFileSync } from "node:fs";
+import { basename, join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+/** One name per row, a literal in the test's text (`tried: "…"`), so that test/tidy can tell when the page is stale. */
+export interface Trial {
+  readonly tried: string;
+  /** Without figures that differ from one run to the next. */
+  readonly happened: string;
+}
+
+export const TRIALS_FOLDER = fileURLToPath(new URL("../../build/trials", import.meta.url));
+
+export class Trials {
+  readonly #rows: Trial[] = [];
+  readonly #title: string;
+  readonly #source: string;
+
+  /** @param title heading of the rows of one test file */
+  constructor(fileUrl: string, title: string) {
+    this.#title = title;
+    this.#source = basename(fileURLToPath(fileUrl));
+  }
+
+  /** To be called when all that `happened` says has been asserted. */
+  row(trial: Trial): void {
+    this.#rows.push(trial);
+    mkdirSync(TRIALS_FOLDER, { recursive: true });
+    const page = { title: this.#title, source: this.#source, rows: this.#rows };
+    writeFileSync(join(TRIALS_FOLDER, `${this.#source}.json`), `${JSON.stringify(page)}\n`);
+  }
+}
