@@ -7,7 +7,6 @@
 #include <array>
 #include <cstring>
 #include <optional>
-#include <ranges>
 #include <stdexcept>
 #include <utility>
 #include <vector>
@@ -150,9 +149,9 @@ void Accelerator::Publish(const FibRecords& records) {
  * long prefixes before the short ones that hold them, and what is not goes afterwards, short prefixes first.
  */
 void Accelerator::Replace(const UniqueFd& map, Rows& current, Rows wanted) {
-  for (const auto& [key, value] : std::views::reverse(wanted)) {
-    const auto known = current.find(key);
-    if (known == current.end() || known->second != value) SetBpfEntry(map, key.data(), value.data());
+  for (auto row = wanted.rbegin(); row != wanted.rend(); ++row) {
+    const auto known = current.find(row->first);
+    if (known == current.end() || known->second != row->second) SetBpfEntry(map, row->first.data(), row->second.data());
   }
   for (const auto& [key, value] : current) {
     if (!wanted.contains(key)) DeleteBpfEntry(map, key.data());

@@ -56,16 +56,16 @@ bool Coalescer::Classify(const IpPacket& packet, Candidate* candidate, bool* sea
   if (!HasPorts(packet)) return false;
   candidate->l4_offset = packet.header_bytes;
   candidate->is_tcp = packet.protocol == IPPROTO_TCP;
-  const bool plain_header = packet.is_v6 || packet.header_bytes == kIpv4HeaderBytes;
-  if (candidate->is_tcp) return ClassifyTcp(packet, candidate, seals_flow) && plain_header && options_.tcp;
   *seals_flow = true;
-  return ClassifyUdp(packet, candidate) && plain_header && options_.udp;
+  const bool has_ip_options = !packet.is_v6 && packet.header_bytes != kIpv4HeaderBytes;
+  if (has_ip_options) return false;
+  if (candidate->is_tcp) return ClassifyTcp(packet, candidate, seals_flow) && options_.tcp;
+  return ClassifyUdp(packet, candidate) && options_.udp;
 }
 
 bool Coalescer::ClassifyTcp(const IpPacket& packet, Candidate* candidate, bool* seals_flow) const {
   const size_t l4_bytes = packet.size() - candidate->l4_offset;
   const uint8_t* tcp = packet.data() + candidate->l4_offset;
-  *seals_flow = true;
   if (l4_bytes < kTcpHeaderBytes) return false;
   const size_t tcp_header = TcpHeaderLength(tcp);
   if (tcp_header < kTcpHeaderBytes || tcp_header > l4_bytes) return false;
@@ -131,11 +131,13 @@ bool Coalescer::HeadersMatch(const Item& item, const IpPacket& packet, const Can
   } else {
     if (LoadRaw16(a) != LoadRaw16(b) || a[kIpv4Ttl] != b[kIpv4Ttl]) return false;
     if (LoadRaw16(a + kIpv4Fragment) != LoadRaw16(b + kIpv4Fragment)) return false;
-    // With DF the ID means nothing (RFC 6864), and some systems leave it constant.
-    const uint16_t id = LoadBe16(b + kIpv4Id);
-    const bool constant_id =
-        (LoadBe16(b + kIpv4Fragment) & kIpv4DontFragment) != 0 && static_cast<uint16_t>(id + 1) == item.next_ip_id;
-    if (id != item.next_ip_id && !constant_id) return false;
+    // With DF the ID means nothing (RFC 6864), and some systems leave it constant: all of them or none.
+    const uint16_t first_id = LoadBe16(a + kIpv4Id), id = LoadBe16(b + kIpv4Id);
+    const bool has_counted_up = item.next_ip_id != static_cast<uint16_t>(first_id + 1);
+    const bool is_constant =
+        (LoadBe16(b + kIpv4Fragment) & kIpv4DontFragment) != 0 && id == first_id && !has_counted_up;
+    const bool counts_up = id == item.next_ip_id && (has_counted_up || item.packets == 1);
+    if (!is_constant && !counts_up) return false;
   }
   if (!item.is_tcp) return true;
   const uint8_t* tcp_a = a + item.l4_offset;

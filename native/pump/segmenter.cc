@@ -16,6 +16,10 @@ bool Segmenter::Init(const IpPacket& packet, const VirtioNetHeader& offload) {
   // hdr_len is only a hint (see VirtioNetHeader): the L4 header itself says how long it is.
   l4_offset_ = offload.csum_start;
   if (l4_offset_ < packet.header_bytes || (!packet.is_v6 && l4_offset_ != packet.header_bytes)) return false;
+  if (packet.is_fragment()) return false;
+  // Behind IPv6 extension headers it is the last of them that names the protocol; the kernel that wrote both knows it.
+  const bool has_extensions = l4_offset_ != packet.header_bytes;
+  if (!has_extensions && packet.protocol != (is_tcp_ ? IPPROTO_TCP : IPPROTO_UDP)) return false;
   const uint8_t* l4 = packet.data() + l4_offset_;
   if (l4_offset_ + (is_tcp_ ? kTcpHeaderBytes : kUdpHeaderBytes) > packet.size()) return false;
   const size_t l4_bytes = is_tcp_ ? TcpHeaderLength(l4) : kUdpHeaderBytes;

@@ -5,14 +5,13 @@
 #include <map>
 
 #include "pump/unfinished.h"
-#include "test/packets.h"
+#include "test/super_packets.h"
 
 namespace hopsack::test {
 namespace {
 
 struct Output {
-  VirtioNetHeader offload;
-  Packet bytes;
+  Written write;
   size_t packets;
 };
 
@@ -22,33 +21,17 @@ std::vector<Output> Coalesce(std::vector<Packet>& packets, Coalescer::Options op
   std::vector<Output> outputs;
   for (size_t i = 0; i < coalescer.item_count(); i++) {
     const Coalescer::Write write = coalescer.Build(i);
-    Output output{};
-    std::memcpy(&output.offload, write.iov[0].iov_base, sizeof output.offload);
-    for (size_t k = 1; k < write.iov_count; k++) {
-      const auto* base = static_cast<const uint8_t*>(write.iov[k].iov_base);
-      output.bytes.insert(output.bytes.end(), base, base + write.iov[k].iov_len);
-    }
-    output.packets = write.packets;
-    outputs.push_back(output);
+    outputs.push_back({Gather(write), write.packets});
   }
   return outputs;
 }
 
-std::vector<Packet> SegmentAll(std::vector<Output>& outputs) {
+std::vector<Packet> SegmentAll(const std::vector<Output>& outputs) {
   std::vector<Packet> packets;
-  for (Output& output : outputs) {
-    if (output.offload.gso_type == kVirtioGsoNone) {
-      packets.push_back(output.bytes);
-      continue;
-    }
-    Segmenter segmenter;
-    if (!segmenter.Init(View(output.bytes), output.offload)) return {};
-    for (size_t i = 0; i < segmenter.segment_count(); i++) {
-      Packet packet(segmenter.header_bytes());
-      const ConstBytes payload = segmenter.Stamp(i, packet.data());
-      packet.insert(packet.end(), payload.begin(), payload.end());
-      packets.push_back(packet);
-    }
+  for (const auto& [write, count] : outputs) {
+    const bool is_super = write.offload.gso_type != kVirtioGsoNone;
+    const std::vector<Packet> cut = is_super ? Cut(write.bytes, write.offload) : std::vector<Packet>{write.bytes};
+    packets.insert(packets.end(), cut.begin(), cut.end());
   }
   return packets;
 }
@@ -151,8 +134,9 @@ TEST("coalescer: a run of full segments of one flow becomes one super-packet of 
     }
     const std::vector<Output> outputs = Coalesce(packets);
     CHECK(outputs.size() == 2);
-    CHECK(outputs[0].bytes.size() <= 65535 && outputs[0].packets == 46);
-    CHECK(outputs[0].offload.gso_size == 1400 && outputs[0].offload.flags == kVirtioNeedsChecksum);
+    CHECK(outputs[0].write.bytes.size() <= 65535 && outputs[0].packets == 46);
+    const VirtioNetHeader& offload = outputs[0].write.offload;
+    CHECK(offload.gso_size == 1400 && offload.flags == kVirtioNeedsChecksum);
   }
 }
 
@@ -224,6 +208,19 @@ TEST("coalescer: with DF a constant IP ID merges too, without DF it does not") {
   CHECK(CountWrites(TwoPackets(spec, [](Spec& s) { s.ip_id--; })) == 2);
 }
 
+TEST("coalescer: IP IDs of one super-packet are all constant or all count up, as in the kernel") {
+  for (const std::initializer_list<uint16_t> ids : {std::initializer_list<uint16_t>{5, 5, 6}, {5, 6, 6}, {5, 6, 5}}) {
+    Spec spec;
+    std::vector<Packet> packets;
+    for (const uint16_t id : ids) {
+      spec.ip_id = id;
+      packets.push_back(MakePacket(spec));
+      spec.sequence += static_cast<uint32_t>(spec.payload_bytes);
+    }
+    CHECK(CountWrites(packets) == 2);
+  }
+}
+
 TEST("coalescer: a packet with a wrong checksum is never part of a super-packet, first or later") {
   for (const size_t damaged : {size_t{0}, size_t{1}}) {
     std::vector<Packet> packets = TwoPackets(Spec(), [](Spec&) {});
@@ -231,7 +228,9 @@ TEST("coalescer: a packet with a wrong checksum is never part of a super-packet,
     const std::vector<Packet> original = packets;
     const std::vector<Output> outputs = Coalesce(packets);
     CHECK(outputs.size() == 2);
-    for (size_t i = 0; i < 2; i++) CHECK(outputs[i].bytes == original[i] && outputs[i].offload.flags == 0);
+    for (size_t i = 0; i < 2; i++) {
+      CHECK(outputs[i].write.bytes == original[i] && outputs[i].write.offload.flags == 0);
+    }
   }
 }
 
@@ -257,6 +256,15 @@ TEST("coalescer: nothing overtakes a FIN of its flow, nor any fragment") {
   StoreBe16(&fragment[kIpv4Fragment], 100);
   packets.insert(packets.begin() + 1, fragment);
   CHECK(CountWrites(packets) == 3);
+}
+
+TEST("coalescer: nothing overtakes a packet of its flow that has IPv4 options") {
+  const std::vector<Packet> two = TwoPackets(Spec(), [](Spec&) {});
+  Packet with_options = two[1];
+  with_options[0] = 0x46;
+  with_options.insert(with_options.begin() + 20, {1, 1, 1, 1});
+  Mend(with_options);
+  CHECK(CountWrites({two[0], with_options, two[1]}) == 3);
 }
 
 TEST("coalescer: nothing overtakes an IPv6 packet whose extension headers hide its flow") {

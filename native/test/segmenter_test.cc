@@ -1,6 +1,6 @@
 #include "pump/segmenter.h"
 
-#include "test/packets.h"
+#include "test/super_packets.h"
 
 namespace hopsack::test {
 namespace {
@@ -15,19 +15,6 @@ VirtioNetHeader OffloadOf(const Spec& spec, uint16_t gso_size) {
           gso_size,
           ip_bytes,
           static_cast<uint16_t>(spec.is_tcp ? kTcpChecksum : kUdpChecksum)};
-}
-
-std::vector<Packet> Segment(Packet& super, const VirtioNetHeader& offload) {
-  std::vector<Packet> segments;
-  Segmenter segmenter;
-  if (!segmenter.Init(View(super), offload)) return segments;
-  for (size_t i = 0; i < segmenter.segment_count(); i++) {
-    Packet segment(segmenter.header_bytes());
-    const ConstBytes payload = segmenter.Stamp(i, segment.data());
-    segment.insert(segment.end(), payload.begin(), payload.end());
-    segments.push_back(segment);
-  }
-  return segments;
 }
 
 Spec RandomSpec() {
@@ -51,7 +38,7 @@ TEST("segmenter: every segment has true lengths and checksums, and the payload a
     const VirtioNetHeader offload = OffloadOf(spec, gso_size);
     const size_t header = offload.hdr_len;
     Packet payload;
-    for (Packet& segment : Segment(super, offload)) {
+    for (Packet& segment : Cut(super, offload)) {
       IpPacket view;
       CHECK(ParseIp(segment, false, &view) == IpError::kNone && view.size() == segment.size());
       CHECK(ChecksumsAreRight(segment));
@@ -69,7 +56,7 @@ TEST("segmenter: sequence numbers and IDs count up, FIN and PSH come last, CWR f
   spec.payload_bytes = 250;
   spec.flags = kTcpAckFlag | kTcpPsh | kTcpFin | kTcpCwr | kTcpEce;
   Packet super = MakePacket(spec);
-  const std::vector<Packet> segments = Segment(super, OffloadOf(spec, 100));
+  const std::vector<Packet> segments = Cut(super, OffloadOf(spec, 100));
   CHECK(segments.size() == 3);
   const uint8_t flags[] = {kTcpAckFlag | kTcpCwr | kTcpEce, kTcpAckFlag | kTcpEce,
                            kTcpAckFlag | kTcpEce | kTcpPsh | kTcpFin};
@@ -84,7 +71,7 @@ TEST("segmenter: a super-packet without payload is one segment, not none") {
   Spec spec;
   spec.payload_bytes = 0;
   Packet super = MakePacket(spec);
-  CHECK(Segment(super, OffloadOf(spec, 100)).size() == 1);
+  CHECK(Cut(super, OffloadOf(spec, 100)).size() == 1);
 }
 
 TEST("segmenter: offload headers that contradict the packet are refused") {
@@ -109,6 +96,20 @@ TEST("segmenter: offload headers that contradict the packet are refused") {
   CHECK(refused([](VirtioNetHeader& h) { h.csum_offset = 6; }));
   super[20 + kTcpDataOffset] = 0x40;
   CHECK(refused([](VirtioNetHeader&) {}));
+}
+
+TEST("segmenter: what is no TCP or no UDP by its IP header, and what is a fragment, is not cut as such") {
+  for (const bool is_v6 : {false, true}) {
+    Spec spec;
+    spec.is_v6 = is_v6;
+    Packet super = MakePacket(spec);
+    CHECK(!Cut(super, OffloadOf(spec, 50)).empty());
+    super[is_v6 ? kIpv6NextHeader : kIpv4Protocol] = IPPROTO_UDP;
+    CHECK(Cut(super, OffloadOf(spec, 50)).empty());
+  }
+  Packet fragment = MakePacket({});
+  StoreBe16(&fragment[kIpv4Fragment], kIpv4MoreFragments);
+  CHECK(Cut(fragment, OffloadOf({}, 50)).empty());
 }
 
 TEST("finish checksum: completes what the kernel left to the device, and stores a UDP zero as ones") {
