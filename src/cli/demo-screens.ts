@@ -63,7 +63,7 @@ function bridgeOf(host: HostReport): string {
 
 /** The frame field by field, as Wireshark's middle and lower panes would show it together. */
 export function dissection(paint: Paint, frame: Uint8Array, tunnelPort: number): string[] {
-  const layers = dissectFrame(frame, tunnelPort);
+  const layers = dissectFrame(frame, { bare: [tunnelPort], vxlan: [] });
   const innerStart = layers.findIndex((layer) => layer.title === "UDP") + 1;
   const lines = layers.flatMap((layer, index) => [
     paint.bold(`${INDENT}── ${layer.title}, ${layer.length} bytes${remark(layer, index, innerStart)}`),

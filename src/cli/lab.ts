@@ -14,7 +14,8 @@ import { untilInterrupted } from "./interrupt.js";
 import { runDemo, runDemoUnprivileged } from "./lab-demo.js";
 import { type Paint, paintFor, tableLines } from "./output.js";
 
-const DEFAULT_NAME = "lab";
+/** The lab that is meant when none is named. */
+export const DEFAULT_LAB = "lab";
 
 interface UpOptions {
   readonly name: string;
@@ -60,7 +61,7 @@ function addUp(lab: Command): void {
         .choices(["bridge", "routed"])
         .default("bridge"),
     )
-    .option("--name <name>", "name of the lab", DEFAULT_NAME)
+    .option("--name <name>", "name of the lab", DEFAULT_LAB)
     .option("--ipv6", "give the overlay an IPv6 part too")
     .addOption(new Option("--store <kind>", "where the leases live (default: file)").choices(["file", "etcd"]))
     .option("--etcd-members <count>", "members of that etcd, 1 or 3; means --store etcd (default: 1)", wholeNumber)
@@ -90,7 +91,7 @@ function addDown(lab: Command): void {
   lab
     .command("down")
     .description("remove a lab: daemons, namespaces, files, also those of one that failed half-way")
-    .option("--name <name>", "name of the lab", DEFAULT_NAME)
+    .option("--name <name>", "name of the lab", DEFAULT_LAB)
     .action(async ({ name }: { readonly name: string }) => {
       const existed = await labDown(name);
       process.stdout.write(existed ? `lab ${name} is gone\n` : `no lab ${name} is up, nothing to remove\n`);
@@ -115,7 +116,7 @@ function addExec(lab: Command): void {
   lab
     .command("exec")
     .description("run a command in a host or pod, for example: hopsack lab exec h1-p1 -- ping 10.244.2.2")
-    .option("--name <name>", "name of the lab", DEFAULT_NAME)
+    .option("--name <name>", "name of the lab", DEFAULT_LAB)
     .argument("<member>", "host (h1) or pod (h1-p1)")
     .argument("<command...>", "the command and its arguments, after --")
     .action(async (member: string, command: readonly string[], { name }: { readonly name: string }) => {
@@ -145,7 +146,7 @@ function upText({ name, hosts, etcd }: LabReport): string {
   const [first, second] = hosts;
   const pod = first?.pods[0]?.name ?? "h1-p1";
   const target = (second ?? first)?.pods[0]?.address ?? "";
-  const nameOption = name === DEFAULT_NAME ? "" : ` --name ${name}`;
+  const nameOption = name === DEFAULT_LAB ? "" : ` --name ${name}`;
   const lines = [
     `lab ${name} is up: every pod reaches every other`,
     "",

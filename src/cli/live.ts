@@ -1,13 +1,12 @@
 // A screen that is drawn again and again, until Ctrl-C or for so many frames. On a terminal it has the whole window, and gives it back as
 // it was; elsewhere (a pipe, a file) one frame follows the other.
-import { constants } from "node:os";
 import { setTimeout as delay } from "node:timers/promises";
+import { untilEnded } from "./interrupt.js";
 import { visibleWidth } from "./output.js";
 
 const ENTER = "\x1b[?1049h\x1b[?25l";
 const LEAVE = "\x1b[?25h\x1b[?1049l";
 const CLEAR = "\x1b[H\x1b[J";
-const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
 export interface Show {
   readonly seconds: number;
@@ -17,27 +16,22 @@ export interface Show {
   draw(): Promise<string>;
 }
 
-/** Ctrl-C is how a person ends it, and so a success. */
+/** Until Ctrl-C. */
 export async function showLive(stream: NodeJS.WriteStream, { seconds, frames, draw }: Show): Promise<void> {
-  const ending = new AbortController();
-  const end = (name: (typeof SIGNALS)[number]): void => {
-    if (name !== "SIGINT") process.exitCode = 128 + constants.signals[name];
-    ending.abort();
-  };
-  for (const name of SIGNALS) process.on(name, end);
-  let last = "";
-  if (stream.isTTY) stream.write(ENTER);
-  try {
-    for (let frame = 1; !ending.signal.aborted; frame++) {
-      last = await draw();
-      stream.write(stream.isTTY ? fitted(last, stream) : last);
-      if (frame === frames) break;
-      await delay(1000 * seconds, undefined, { signal: ending.signal }).catch(() => {});
+  await untilEnded(async (ending) => {
+    let last = "";
+    if (stream.isTTY) stream.write(ENTER);
+    try {
+      for (let frame = 1; !ending.aborted; frame++) {
+        last = await draw();
+        stream.write(stream.isTTY ? fitted(last, stream) : last);
+        if (frame === frames) break;
+        await delay(1000 * seconds, undefined, { signal: ending }).catch(() => {});
+      }
+    } finally {
+      if (stream.isTTY) stream.write(ending.aborted ? LEAVE : `${LEAVE}${last}`);
     }
-  } finally {
-    if (stream.isTTY) stream.write(ending.signal.aborted ? LEAVE : `${LEAVE}${last}`);
-    for (const name of SIGNALS) process.off(name, end);
-  }
+  });
 }
 
 /** In one write, so that nothing flickers; what is too much for the window is left out at the end. */

@@ -3,6 +3,7 @@ import { Command } from "commander";
 import { packageVersion } from "../daemon/version.js";
 import { addAttachCommands } from "./attach.js";
 import { addBenchCommand } from "./bench.js";
+import { addCaptureCommand } from "./capture.js";
 import { addCleanupCommand } from "./cleanup.js";
 import { addDockerCommands } from "./docker.js";
 import { addDoctorCommand } from "./doctor.js";
@@ -28,6 +29,7 @@ export function hopsackCommand(): Command {
   addStatusCommand(program);
   addTopCommand(program);
   addDoctorCommand(program);
+  addCaptureCommand(program);
   addLeasesCommand(program);
   addPolicyCommand(program);
   addNodeCommand(program);

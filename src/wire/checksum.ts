@@ -3,6 +3,8 @@ import { decodeIpv4 } from "./ipv4.js";
 import { decodeIpv6 } from "./ipv6.js";
 
 export const IPPROTO_ICMP = 1;
+/** An IPv4 packet in an IPv4 packet (RFC 2003). */
+export const IPPROTO_IPIP = 4;
 export const IPPROTO_TCP = 6;
 export const IPPROTO_UDP = 17;
 export const IPPROTO_ICMPV6 = 58;

@@ -28,6 +28,8 @@ export interface IcmpMessage {
   readonly name: string;
   /** Identifier and sequence number of echo messages, else null. */
   readonly echo: { readonly identifier: number; readonly sequence: number } | null;
+  /** Of an error: the beginning of the packet it is about, a view; else null. */
+  readonly quoted: Uint8Array | null;
   readonly payload: Uint8Array;
 }
 
@@ -37,11 +39,14 @@ export function decodeIcmp(bytes: Uint8Array, family: 4 | 6): IcmpMessage | unde
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   const type = view.getUint8(0);
   const isEcho = family === 4 ? type === 0 || type === 8 : type === 128 || type === 129;
+  const isError = family === 4 ? [3, 11, 12].includes(type) : type < 128;
+  const payload = bytes.subarray(ICMP_HEADER_BYTES);
   return {
     type,
     code: view.getUint8(1),
     name: (family === 4 ? ICMP_NAMES : ICMPV6_NAMES)[type] ?? `Type ${type}`,
     echo: isEcho ? { identifier: view.getUint16(4), sequence: view.getUint16(6) } : null,
-    payload: bytes.subarray(ICMP_HEADER_BYTES),
+    quoted: isError ? payload : null,
+    payload,
   };
 }

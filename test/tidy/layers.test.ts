@@ -25,6 +25,7 @@ const TYPESCRIPT_LAYERS: Readonly<Record<string, number>> = {
   lab: 4,
   cni: 4,
   bench: 5,
+  capture: 5,
   doctor: 5,
   cli: 6,
   manual: 7,

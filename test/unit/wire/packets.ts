@@ -17,3 +17,20 @@ export const TUNNELLED_PING = Uint8Array.from([
   ...bytes("205d 205d 002c 0000"),
   ...INNER_PING,
 ]);
+
+/** IP in IP (RFC 2003), 192.168.50.10 → .11, its 20 bytes in front of the whole packet. */
+export const IPIP_PING = Uint8Array.from([
+  ...bytes("4500 0038 0000 4000 3f04 565c c0a8 320a c0a8 320b"),
+  ...INNER_PING,
+]);
+
+/** The ping in VXLAN of VNI 1, 192.168.50.10 → .11, UDP 52896 → 8472 without checksum. */
+export const VXLAN_PING = Uint8Array.from([
+  ...bytes("4500 0056 0001 0000 4011 9530 c0a8 320a c0a8 320b"),
+  ...bytes("cea0 2118 0042 0000 0800 0000 0000 0100"),
+  ...bytes("6aba e353 8046 0e77 a1ad 0e3b 0800"),
+  ...INNER_PING,
+]);
+
+/** Who has 10.244.2.0? Tell 10.244.1.0. */
+export const ARP_QUESTION = bytes("0001 0800 0604 0001 0e77 a1ad 0e3b 0af4 0100 0000 0000 0000 0af4 0200");
