@@ -164,8 +164,9 @@ async function show(
   const startedAt = performance.now();
   const names = devices.map(({ name }) => name).join(", ");
   process.stderr.write(`capturing on ${host === null ? "" : `${host}: `}${names}${engineWords(report)}\n`);
-  const timer = wanted.seconds === null ? undefined : setTimeout(() => over.abort(), wanted.seconds * 1000);
-  await Promise.race([running.ended, aborted(ending), aborted(over.signal)]);
+  const time = new AbortController(); // what crossed before it ran out is still shown
+  const timer = wanted.seconds === null ? undefined : setTimeout(() => time.abort(), wanted.seconds * 1000);
+  await Promise.race([running.ended, ...[ending, over.signal, time.signal].map(aborted)]);
   clearTimeout(timer);
   const { dropped, lost } = await running.stop();
   if (over.signal.reason instanceof HopsackError) throw over.signal.reason;

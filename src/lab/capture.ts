@@ -1,4 +1,6 @@
 // Captures what crosses the devices of a host with tcpdump, straight into memory. Nothing of it is decoded here.
+import type { ChildProcess } from "node:child_process";
+import { setTimeout as delay } from "node:timers/promises";
 import { HopsackError, messageOf } from "../errors.js";
 import { type CapturedPacket, PcapReader } from "../wire/pcap.js";
 import { awaitOutput, startTool } from "./command.js";
@@ -6,11 +8,13 @@ import { awaitOutput, startTool } from "./command.js";
 const START_LIMIT_MS = 5000;
 const CAPTURE_LIMIT_MS = 5000;
 const END_LIMIT_MS = 3000;
+const DRAIN_LIMIT_MS = 2000;
+const DRAIN_POLL_MS = 5;
 /** A super-packet with what stands before it. */
 const SNAP_BYTES = 65_600;
 /** In immediate mode each packet takes a frame of SNAP_BYTES: room for five hundred. */
 const BUFFER_KIB = 32_768;
-/** Before tcpdump 4.99 (Debian 11) there was no way to tell devices apart. */
+/** All devices by one socket; each packet comes with the number of the device that it crossed. */
 const COOKED = ["-i", "any", "-y", "LINUX_SLL2"];
 
 export interface CapturePlace {
@@ -61,11 +65,12 @@ export async function startCapture(
     throw permissionOf(error);
   }
   const stop = async (): Promise<{ readonly dropped: number }> => {
-    child.kill("SIGINT"); // it writes what it has, and says what it counted
+    await drained(child, () => words);
+    child.kill("SIGINT"); // it says what it counted, and ends
     const timer = setTimeout(() => child.kill("SIGKILL"), END_LIMIT_MS);
     await closed;
     clearTimeout(timer);
-    return { dropped: Number(/([0-9]+) packets? dropped by kernel/.exec(words)?.[1] ?? 0) };
+    return { dropped: countsIn(words).at(-1)?.dropped ?? 0 };
   };
   return { ended: closed, stop };
 }
@@ -103,6 +108,37 @@ export async function capture(
     "TOOL_FAILED",
     `only ${packets.length} of ${count} packets matched "${filter}" on ${from.link}`,
   );
+}
+
+/**
+ * Resolves when tcpdump has read what the kernel had for it by now: what it has not read it would throw away at its end. Asked by
+ * SIGUSR1 it tells its counts.
+ */
+async function drained(child: ChildProcess, words: () => string): Promise<void> {
+  const deadline = Date.now() + DRAIN_LIMIT_MS;
+  let waiting: number | null = null;
+  while (child.exitCode === null && child.signalCode === null && Date.now() < deadline) {
+    const answers = countsIn(words()).length;
+    child.kill("SIGUSR1");
+    while (countsIn(words()).length === answers && child.exitCode === null && Date.now() < deadline) {
+      await delay(DRAIN_POLL_MS);
+    }
+    const { captured, received, dropped } = countsIn(words()).at(-1) ?? { captured: 0, received: 0, dropped: 0 };
+    waiting ??= received;
+    if (captured + dropped >= waiting) return;
+  }
+}
+
+/** Every report of its counts, in one line or in three. */
+function countsIn(words: string): { readonly captured: number; readonly received: number; readonly dropped: number }[] {
+  const reports = words.matchAll(
+    /([0-9]+) packets? captured[,\s]+([0-9]+) packets? received by filter[,\s]+([0-9]+) packets? dropped by kernel/g,
+  );
+  return Array.from(reports, ([, captured, received, dropped]) => ({
+    captured: Number(captured),
+    received: Number(received),
+    dropped: Number(dropped),
+  }));
 }
 
 function permissionOf(error: unknown): unknown {

@@ -16,6 +16,7 @@ const PACKAGES: Readonly<Record<string, string>> = {
   bird: "bird2",
   etcd: "etcd-server",
   iperf3: "iperf3",
+  nft: "nftables",
   tcpdump: "tcpdump",
   unshare: "util-linux",
 };
