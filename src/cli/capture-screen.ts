@@ -7,7 +7,7 @@ const INDENT = "    ";
 const TITLE_COLUMNS = 9;
 const MICROSECONDS = 1e6;
 
-const KIND_WORDS: Readonly<Record<Kind, string>> = {
+export const KIND_WORDS: Readonly<Record<Kind, string>> = {
   plain: "plain",
   udp: "UDP mode",
   vxlan: "VXLAN",
@@ -51,7 +51,7 @@ function payloadText(layer: Layer, next: Layer | undefined): string {
   return `, ${formatCount(next.length)} byte${next.length === 1 ? "" : "s"}`;
 }
 
-function layerText(layer: Layer): string {
+export function layerText(layer: Layer): string {
   const value = (label: string): string => fieldOf(layer, label);
   const ways = `${value("source")} → ${value("destination")}`;
   const ports = `${value("source port")} → ${value("destination port")}`;

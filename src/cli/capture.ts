@@ -29,7 +29,7 @@ const anyAddress: ValueParser<string> = {
     return bits === undefined ? undefined : formatIpv6(bits);
   },
 };
-const portNumber = wholeNumber(PORT_LIMIT, "port numbers");
+export const portNumber = wholeNumber(PORT_LIMIT, "port numbers");
 
 interface CaptureOptions {
   readonly host?: string;

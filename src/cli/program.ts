@@ -14,6 +14,7 @@ import { addPolicyCommand } from "./policy.js";
 import { addServiceCommand } from "./service.js";
 import { addStatusCommand } from "./status.js";
 import { addTopCommand } from "./top.js";
+import { addTraceCommand } from "./trace.js";
 
 export function hopsackCommand(): Command {
   const program = new Command("hopsack")
@@ -30,6 +31,7 @@ export function hopsackCommand(): Command {
   addTopCommand(program);
   addDoctorCommand(program);
   addCaptureCommand(program);
+  addTraceCommand(program);
   addLeasesCommand(program);
   addPolicyCommand(program);
   addNodeCommand(program);

@@ -27,6 +27,7 @@ const TYPESCRIPT_LAYERS: Readonly<Record<string, number>> = {
   bench: 5,
   capture: 5,
   doctor: 5,
+  trace: 5,
   cli: 6,
   manual: 7,
 };
@@ -38,6 +39,7 @@ const TYPESCRIPT_SIBLINGS: readonly string[] = [
   "dataplane → backend",
   "policy → kernel",
   "policy → store",
+  "trace → capture",
 ];
 
 const NATIVE_LAYERS: Readonly<Record<string, number>> = { wire: 0, io: 0, tables: 1, pump: 2, bpf: 2, addon: 3 };
