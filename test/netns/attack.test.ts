@@ -4,7 +4,7 @@
 //   [a 192.168.50.10, 10.244.1.0/24] ──┐
 //   [b 192.168.50.11, 10.244.2.0/24] ──┼── br0
 //   [m 192.168.50.12, 10.244.3.0/24, and 192.168.50.77] ──┘
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import t from "tap";
 import type { StatusReport } from "../../src/daemon/status.js";
@@ -177,20 +177,6 @@ const TARGETS: readonly Target[] = [
   },
 ];
 
-/** The lease of the member that attacks: it takes part, and has no daemon. */
-function writeLease(place: Place): void {
-  const isVxlan = readFileSync(join(place.store, "config.json"), "utf8").includes("vxlan");
-  const lease = {
-    PublicIP: MEMBER,
-    BackendType: isVxlan ? "vxlan" : "udp",
-    BackendData: isVxlan ? { VNI: 1, VtepMAC: MEMBER_MAC } : null,
-    Node: "m",
-  };
-  const subnets = join(place.store, "subnets");
-  mkdirSync(subnets, { recursive: true });
-  writeFileSync(join(subnets, "10.244.3.0-24.json"), JSON.stringify(lease));
-}
-
 /** Puts VXLAN and Ethernet in front of a packet, for the tunnel end that a's lease names. */
 function frameTo(place: Place): (packet: Buffer) => Buffer {
   const lease = JSON.parse(readFileSync(join(place.store, "subnets", "10.244.1.0-24.json"), "utf8"));
@@ -235,7 +221,8 @@ withDaemons(t, import.meta.url, async () => {
   for (const target of TARGETS) {
     t.test(target.name, async (t) => {
       const place = new Place(t, target.config);
-      writeLease(place);
+      const tunnelEnd = { BackendType: "vxlan", BackendData: { VNI: 1, VtepMAC: MEMBER_MAC } };
+      place.writeMember(MEMBER, "10.244.3.0/24", target.port === TUNNEL_PORT ? {} : tunnelEnd);
       const flags = [...target.flags, "--probe-peers=false"];
       const [daemon] = await place.startAll(t, [a, b], () => flags);
       await until("a knows b and m", () => place.status(a).peers.length === 2);

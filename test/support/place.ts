@@ -77,6 +77,13 @@ export class Place {
     writeFileSync(this.subnetFile(host), [...lines, "FLANNEL_MTU=1450", "FLANNEL_IPMASQ=false", ""].join("\n"));
   }
 
+  /** A lease in the store, of a host without a daemon. */
+  writeMember(publicIp: string, subnet: string, attrs: Readonly<Record<string, unknown>> = {}): void {
+    const folder = join(this.store, "subnets");
+    mkdirSync(folder, { recursive: true });
+    writeFileSync(join(folder, `${subnet.replace("/", "-")}.json`), JSON.stringify({ PublicIP: publicIp, ...attrs }));
+  }
+
   leases(): string[] {
     const folder = join(this.store, "subnets");
     return existsSync(folder) ? readdirSync(folder).filter((name) => !name.startsWith(".")) : [];

@@ -11,7 +11,7 @@ export interface Trial {
   readonly happened: string;
 }
 
-export const TRIALS_FOLDER = fileURLToPath(new URL("../../build/trials", import.meta.url));
+const TRIALS_FOLDER = fileURLToPath(new URL("../../build/trials", import.meta.url));
 
 export class Trials {
   readonly #rows: Trial[] = [];
