@@ -43,12 +43,16 @@ export interface HandedOver {
 interface NativePumpOptions {
   /** Interface name of the TUN device; at most 15 bytes. */
   readonly tunName: string;
+  /** IP-in-IP instead of UDP: raw sockets of IP protocol 4, without ports; TTL and DF are the inner packet's. */
+  readonly isIpip: boolean;
+  /** Whether the outer DSCP is the inner packet's; else 0. Of IP-in-IP only. */
+  readonly isDscpInherited: boolean;
   /** Local IPv4 address and port of the tunnel's socket. */
   readonly bindAddress: string;
   readonly bindPort: number;
   /** Over how many source ports inner flows are spread, at most 32; 0: everything is sent from `bindPort`. */
   readonly sourcePorts: number;
-  /** What lies between the outer UDP header and the inner packet of every datagram; at most 64. */
+  /** What lies between the outer UDP (or IP) header and the inner packet of every datagram; at most 64. */
   readonly headerBytes: number;
   /** What must be in it, asked in this order; at most 8, each beginning within the header. */
   readonly headerChecks: readonly HeaderCheck[];

@@ -116,6 +116,7 @@ class PumpWrap : public Napi::ObjectWrap<PumpWrap> {
     peer_bytes_ = Napi::Persistent(peer_bytes.As<Napi::Object>());
     PumpOptions pump_options = {
         options.Get("tunName").As<Napi::String>(),
+        {options.Get("isIpip").ToBoolean(), options.Get("isDscpInherited").ToBoolean()},
         ParseLocal(options),
         options.Get("sourcePorts").As<Napi::Number>().Uint32Value(),
         ParseExpectedHeader(options),

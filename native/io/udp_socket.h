@@ -1,15 +1,15 @@
-// The tunnel's UDP socket on the underlay: IPv4, unconnected, never blocking, DF set. Knows no payload.
+// The tunnel's UDP socket on the underlay.
 #pragma once
 
 #include <netinet/in.h>
 
 #include <vector>
 
-#include "io/unique_fd.h"
+#include "io/tunnel_socket.h"
 
 namespace hopsack {
 
-class UdpSocket {
+class UdpSocket : public TunnelSocket {
  public:
   /** @throws SystemError: EADDRINUSE, EADDRNOTAVAIL */
   explicit UdpSocket(const sockaddr_in& local);
@@ -19,24 +19,6 @@ class UdpSocket {
    * @throws UnusableDescriptor when it is no UDP socket, or bound elsewhere
    */
   UdpSocket(UniqueFd handed_over, const sockaddr_in& local);
-
-  /** Whether sends may carry UDP_SEGMENT (Linux 4.18, and not a release known to mangle it). */
-  bool SupportsGso() const;
-
-  /** Switches UDP_GRO for receives (used from Linux 5.12 on); whether it is on now. */
-  bool SetGro(bool wanted);
-
-  /** Throws away whatever arrives: for a socket that only sends. @throws SystemError */
-  void RefuseInput();
-
-  int fd() const { return fd_.get(); }
-  /** The local one, in host byte order. */
-  uint16_t port() const;
-
- private:
-  void SetOptions();
-
-  UniqueFd fd_;
 };
 
 /**

@@ -69,7 +69,8 @@ int Inbound::ReceiveBatch() {
 /** One receive: a datagram, or several of one sender that UDP_GRO has joined. */
 void Inbound::HandleReceive(size_t slot) {
   const msghdr& message = messages_[slot].msg_hdr;
-  const Bytes bytes(&slots_[slot * kSlotBytes], messages_[slot].msg_len);
+  const Bytes received(&slots_[slot * kSlotBytes], messages_[slot].msg_len);
+  const Bytes bytes = received.subspan(context_.outer.BytesBefore(received));
   counters_.Add(Counter::udp_rx_receives);
   counters_.Add(Counter::udp_rx_bytes, bytes.size());
   Receive receive = ReadControl(message, bytes.size());

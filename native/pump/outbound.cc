@@ -8,8 +8,8 @@ namespace hopsack {
 Outbound::Outbound(const ThreadContext& context)
     : context_(context),
       icmp_(context.tun_fd, context.vnet_header, counters_),
-      queue_({context.lanes, context.offloads.udp_gso, context.overhead_bytes}, context.stop, icmp_, counters_,
-             context_.shared),
+      queue_({context.lanes, context.offloads.udp_gso, context.overhead_bytes, context.outer}, context.stop, icmp_,
+             counters_, context_.shared),
       slots_(std::make_unique_for_overwrite<uint8_t[]>(kMaxBatchReads * kSlotBytes)),
       segment_headers_(std::make_unique_for_overwrite<uint8_t[]>(kMaxBatchSegments * kSegmentHeaderBytes)) {}
 
@@ -95,7 +95,7 @@ void Outbound::SendPlain(const NextHop& hop, const IpPacket& packet, const Virti
   uint8_t* start = packet.data() - hop.header_bytes;
   std::memcpy(start, hop.header.data(), hop.header_bytes);
   if (!queue_.HasRoom()) Flush();
-  queue_.Add(hop, queue_.LaneOf(packet), packet.ecn(), Bytes(start, hop.header_bytes + packet.size()), {});
+  queue_.Add(hop, queue_.OuterOf(packet), Bytes(start, hop.header_bytes + packet.size()), {});
 }
 
 void Outbound::SendSegments(const NextHop& hop, const IpPacket& packet, const VirtioNetHeader& offload) {
@@ -103,7 +103,7 @@ void Outbound::SendSegments(const NextHop& hop, const IpPacket& packet, const Vi
   if (!segmenter.Init(packet, offload)) return counters_.Drop(DropReason::bad_super_packet);
   counters_.Add(Counter::tun_rx_super_packets);
   counters_.Add(Counter::tun_rx_packets, segmenter.segment_count());
-  const uint8_t lane = queue_.LaneOf(packet), ecn = packet.ecn();
+  const OuterHeader outer = queue_.OuterOf(packet);
   for (size_t i = 0; i < segmenter.segment_count(); i++) {
     if (!queue_.HasRoom() || segment_headers_used_ == kMaxBatchSegments) Flush();
     uint8_t* head = &segment_headers_[segment_headers_used_++ * kSegmentHeaderBytes];
@@ -111,7 +111,7 @@ void Outbound::SendSegments(const NextHop& hop, const IpPacket& packet, const Vi
     const ConstBytes payload = segmenter.Stamp(i, head + hop.header_bytes);
     const Bytes header(head, hop.header_bytes + segmenter.header_bytes());
     counters_.Add(Counter::tun_rx_bytes, segmenter.header_bytes() + payload.size());
-    queue_.Add(hop, lane, ecn, header, payload);
+    queue_.Add(hop, outer, header, payload);
   }
 }
 

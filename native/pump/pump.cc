@@ -4,12 +4,33 @@
 
 #include <stdexcept>
 
+#include "io/ipip_socket.h"
 #include "io/thread.h"
+#include "io/udp_socket.h"
 #include "pump/inbound.h"
 #include "pump/naive.h"
 #include "pump/outbound.h"
 
 namespace hopsack {
+namespace {
+
+/** Goes on with `handed_over` if there is one. */
+TunnelSocket OpenSocket(const PumpOptions& options, UniqueFd handed_over) {
+  if (options.outer.is_ipip) {
+    const in_addr local = options.local.sin_addr;
+    return handed_over ? IpipSocket(std::move(handed_over), local) : IpipSocket(local);
+  }
+  return handed_over ? UdpSocket(std::move(handed_over), options.local) : UdpSocket(options.local);
+}
+
+std::vector<TunnelSocket> OpenSenders(const PumpOptions& options) {
+  std::vector<TunnelSocket> senders;
+  if (options.outer.is_ipip) senders.push_back(OpenFragmentingIpipSocket(options.local.sin_addr));
+  for (UdpSocket& socket : OpenFlowSockets(options.local, options.source_ports)) senders.push_back(std::move(socket));
+  return senders;
+}
+
+}  // namespace
 
 // The socket first: a taken port is found before a device exists.
 Pump::Pump(PumpOptions options)
@@ -18,10 +39,9 @@ Pump::Pump(PumpOptions options)
       naive_(options.naive),
       port_(options.local.sin_port),
       wake_(options.wake),
-      socket_(is_handed_over_ ? UdpSocket(std::move(options.handed_over.socket), options.local)
-                              : UdpSocket(options.local)),
-      flow_sockets_(OpenFlowSockets(options.local, options.source_ports)),
-      lanes_(Lanes()),
+      socket_(OpenSocket(options, is_handed_over_ ? std::move(options.handed_over.socket) : UniqueFd())),
+      senders_(OpenSenders(options)),
+      lanes_(Lanes(options.outer)),
       tun_(is_handed_over_ ? Tun(std::move(options.handed_over.tun), options.tun_name, !options.naive)
                            : Tun(options.tun_name, !options.naive)),
       tun_name_(tun_->name()),
@@ -38,19 +58,21 @@ Pump::Pump(PumpOptions options)
                OpenPunts(options),
                fibs_,
                stop_,
-               shared_} {}
+               shared_,
+               options.outer} {}
 
-std::vector<int> Pump::Lanes() const {
-  if (flow_sockets_.empty()) return {socket_->fd()};
+/** IP-in-IP: by DF (OuterRules); UDP: the ports of flows, or the only one. */
+std::vector<int> Pump::Lanes(const OuterRules& outer) const {
   std::vector<int> lanes;
-  for (const UdpSocket& socket : flow_sockets_) lanes.push_back(socket.fd());
+  if (outer.is_ipip || senders_.empty()) lanes.push_back(socket_->fd());
+  for (const TunnelSocket& socket : senders_) lanes.push_back(socket.fd());
   return lanes;
 }
 
 std::vector<uint16_t> Pump::source_ports() const {
-  if (flow_sockets_.empty()) return {socket_->port()};
+  if (senders_.empty()) return {socket_->port()};
   std::vector<uint16_t> ports;
-  for (const UdpSocket& socket : flow_sockets_) ports.push_back(socket.port());
+  for (const TunnelSocket& socket : senders_) ports.push_back(socket.port());
   return ports;
 }
 
@@ -131,7 +153,7 @@ void Pump::Stop() {
   for (std::thread& thread : threads_) thread.join();
   threads_.clear();
   tun_.reset();
-  flow_sockets_.clear();
+  senders_.clear();
   socket_.reset();
 }
 

@@ -1,5 +1,5 @@
-// The pump: a TUN, a UDP socket and the threads between them. Driven from one thread (JavaScript's) by way of
-// addon/pump_wrap: construct, Publish, Start, Publish …, Stop.
+// The pump: a TUN, a socket on the underlay and the threads between them. Driven from one thread (JavaScript's) by way
+// of addon/pump_wrap: construct, Publish, Start, Publish …, Stop.
 #pragma once
 
 #include <functional>
@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "io/tun.h"
-#include "io/udp_socket.h"
+#include "io/tunnel_socket.h"
 #include "pump/counters.h"
 #include "pump/stop_event.h"
 #include "pump/thread_context.h"
@@ -27,7 +27,8 @@ struct HandedOver {
 
 struct PumpOptions {
   std::string tun_name;
-  sockaddr_in local;
+  OuterRules outer;
+  sockaddr_in local;    // IP-in-IP: without a port
   size_t source_ports;  // over which inner flows are spread; 0: all is sent from local's
   ExpectedHeader expected_header;
   size_t overhead_bytes;
@@ -72,7 +73,7 @@ class Pump {
   void Stop();
 
  private:
-  std::vector<int> Lanes() const;
+  std::vector<int> Lanes(const OuterRules& outer) const;
   OffloadFlags ProbeOffloads(const PumpOptions& options);
   PuntQueue* OpenPunts(const PumpOptions& options);
   void WatchPunts();
@@ -83,8 +84,8 @@ class Pump {
   bool naive_;
   in_port_t port_;
   std::function<void()> wake_;
-  std::optional<UdpSocket> socket_;
-  std::vector<UdpSocket> flow_sockets_;
+  std::optional<TunnelSocket> socket_;
+  std::vector<TunnelSocket> senders_;  // beside socket_, or instead of it
   std::vector<int> lanes_;
   std::optional<Tun> tun_;
   std::string tun_name_;

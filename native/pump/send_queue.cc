@@ -39,17 +39,17 @@ SendQueue::SendQueue(Options options, const StopEvent& stop, IcmpResponder& icmp
       messages_(std::make_unique<mmsghdr[]>(kMaxRuns)),
       controls_(std::make_unique<Control[]>(kMaxRuns)) {}
 
-bool SendQueue::Extends(const Run& run, const NextHop& hop, uint8_t lane, uint8_t ecn, size_t bytes) const {
-  return options_.gso && !run.closed && run.hop == &hop && run.lane == lane && run.ecn == ecn &&
-         bytes <= run.segment_bytes && run.segments < kMaxSegments && run.bytes + bytes <= kMaxRunBytes;
+bool SendQueue::Extends(const Run& run, const NextHop& hop, OuterHeader outer, size_t bytes) const {
+  return options_.gso && !run.closed && run.hop == &hop && run.outer == outer && bytes <= run.segment_bytes &&
+         run.segments < kMaxSegments && run.bytes + bytes <= kMaxRunBytes;
 }
 
-void SendQueue::Add(const NextHop& hop, uint8_t lane, uint8_t ecn, Bytes head, ConstBytes tail) {
+void SendQueue::Add(const NextHop& hop, OuterHeader outer, Bytes head, ConstBytes tail) {
   const size_t bytes = head.size() + tail.size();
-  if (run_count_ == 0 || !Extends(runs_[run_count_ - 1], hop, lane, ecn, bytes)) {
-    runs_[run_count_++] = {&hop, static_cast<uint32_t>(iov_count_), 0, 0, static_cast<uint32_t>(bytes), 0, lane, ecn,
+  if (run_count_ == 0 || !Extends(runs_[run_count_ - 1], hop, outer, bytes)) {
+    runs_[run_count_++] = {&hop, static_cast<uint32_t>(iov_count_), 0, 0, static_cast<uint32_t>(bytes), 0, outer,
                            false};
-    lanes_used_ |= 1u << lane;
+    lanes_used_ |= 1u << outer.lane;
   }
   Run& run = runs_[run_count_ - 1];
   const size_t iovs_before = iov_count_;
@@ -74,9 +74,13 @@ void SendQueue::FillMessage(const Run& run, msghdr& message, Control& control) {
     const auto segment_bytes = static_cast<uint16_t>(run.segment_bytes);
     AddControl(message, used, SOL_UDP, UDP_SEGMENT, &segment_bytes, sizeof segment_bytes);
   }
-  if (run.ecn != 0) {
-    const int tos = run.ecn;  // RFC 6040: the outer header repeats the inner ECN field
+  if (run.outer.tos != 0) {
+    const int tos = run.outer.tos;
     AddControl(message, used, IPPROTO_IP, IP_TOS, &tos, sizeof tos);
+  }
+  if (run.outer.ttl != 0) {
+    const int ttl = run.outer.ttl;
+    AddControl(message, used, IPPROTO_IP, IP_TTL, &ttl, sizeof ttl);
   }
   message.msg_controllen = used;
   if (used == 0) message.msg_control = nullptr;
@@ -93,7 +97,7 @@ void SendQueue::Flush() {
 bool SendQueue::FlushLane(uint8_t lane) {
   size_t count = 0;
   for (size_t i = 0; i < run_count_; i++) {
-    if (runs_[i].lane != lane) continue;
+    if (runs_[i].outer.lane != lane) continue;
     FillMessage(runs_[i], messages_[count].msg_hdr, controls_[count]);
     lane_runs_[count++] = static_cast<uint8_t>(i);
   }
@@ -155,7 +159,7 @@ bool SendQueue::SendSingly(const Run& run) {
   uint32_t iov = run.first_iov;
   const uint32_t end = run.first_iov + run.iov_count;
   while (iov < end && !stop_.signalled()) {
-    Run single = {run.hop, iov, 0, 0, run.segment_bytes, 1, run.lane, run.ecn, true};
+    Run single = {run.hop, iov, 0, 0, run.segment_bytes, 1, run.outer, true};
     while (iov < end && single.bytes < run.segment_bytes) {
       single.bytes += static_cast<uint32_t>(iovs_[iov++].iov_len);
       single.iov_count++;
@@ -170,7 +174,7 @@ bool SendQueue::SendOne(const Run& run) {
   msghdr message;
   Control control;
   FillMessage(run, message, control);
-  const int socket_fd = options_.lanes[run.lane];
+  const int socket_fd = options_.lanes[run.outer.lane];
   int retries = kNoBufferRetries;
   while (sendmsg(socket_fd, &message, 0) < 0) {
     const int error = errno;

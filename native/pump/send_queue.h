@@ -13,6 +13,7 @@
 #include "pump/counters.h"
 #include "pump/flow_hash.h"
 #include "pump/icmp_responder.h"
+#include "pump/outer_header.h"
 #include "pump/stop_event.h"
 #include "tables/fib.h"
 
@@ -31,6 +32,7 @@ class SendQueue {
     std::span<const int> lanes;  // sockets, at most kMaxLanes; UDP mode: one
     bool gso;
     size_t overhead_bytes;  // outer IP header to inner packet: path MTU minus this is what the sender may send
+    OuterRules outer = {};
   };
 
   SendQueue(Options options, const StopEvent& stop, IcmpResponder& icmp, CounterBlock& counters,
@@ -39,16 +41,16 @@ class SendQueue {
   bool HasRoom() const { return run_count_ < kMaxRuns && iov_count_ + kMaxIovsPerDatagram <= kMaxIovs; }
   size_t queued_bytes() const { return queued_bytes_; }
 
-  /** Which socket carries the flow of this packet: so its datagrams stay in order, and have a source port of their own.
-   */
-  uint8_t LaneOf(const IpPacket& packet) const {
-    if (options_.lanes.size() == 1) return 0;
-    return static_cast<uint8_t>(FlowHash(packet) % options_.lanes.size());
+  /** By UDP a flow has one socket: so its datagrams stay in order, and have a source port of their own. */
+  OuterHeader OuterOf(const IpPacket& packet) const {
+    if (options_.outer.is_ipip) return options_.outer.IpipOf(packet);
+    const size_t lanes = options_.lanes.size();
+    return {lanes == 1 ? uint8_t{0} : static_cast<uint8_t>(FlowHash(packet) % lanes), packet.ecn(), 0};
   }
 
   /** A datagram of `head` (encapsulation and inner headers, or all of it) and `tail` (may be empty). Needs HasRoom().
    */
-  void Add(const NextHop& hop, uint8_t lane, uint8_t ecn, Bytes head, ConstBytes tail);
+  void Add(const NextHop& hop, OuterHeader outer, Bytes head, ConstBytes tail);
 
   /** Sends everything. Waits while the socket's buffer is full: the TUN's ring is the queue. */
   void Flush();
@@ -61,16 +63,15 @@ class SendQueue {
     uint32_t bytes;
     uint32_t segment_bytes;
     uint32_t segments;
-    uint8_t lane;
-    uint8_t ecn;
+    OuterHeader outer;
     bool closed;
   };
 
   struct alignas(cmsghdr) Control {
-    uint8_t bytes[CMSG_SPACE(sizeof(uint16_t)) + CMSG_SPACE(sizeof(int))];
+    uint8_t bytes[CMSG_SPACE(sizeof(uint16_t)) + 2 * CMSG_SPACE(sizeof(int))];
   };
 
-  bool Extends(const Run& run, const NextHop& hop, uint8_t lane, uint8_t ecn, size_t bytes) const;
+  bool Extends(const Run& run, const NextHop& hop, OuterHeader outer, size_t bytes) const;
   void FillMessage(const Run& run, msghdr& message, Control& control);
   bool FlushLane(uint8_t lane);
   bool SendRuns(uint8_t lane, size_t& next, size_t count);

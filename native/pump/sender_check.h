@@ -19,6 +19,7 @@ inline std::optional<DropReason> CheckDatagram(const ThreadContext& context, con
   const IpError error = ParseIp(datagram.subspan(context.expected_header.bytes), false, packet);
   if (error == IpError::kLengthMismatch) return DropReason::truncated;
   if (error != IpError::kNone || EndsBeyondIpv4(*packet)) return DropReason::bad_inner_packet;
+  if (context.outer.is_ipip && packet->is_v6) return DropReason::bad_inner_packet;  // protocol 41 has those
   if (!context.check_inner_addresses) return std::nullopt;
   const NextHop* owner = fib.Lookup(*packet, packet->source());
   if (owner == nullptr || owner->endpoint.sin_addr.s_addr != sender.endpoint.sin_addr.s_addr) {

@@ -5,6 +5,7 @@
 
 #include "pump/counters.h"
 #include "pump/expected_header.h"
+#include "pump/outer_header.h"
 #include "pump/punt_queue.h"
 #include "pump/stop_event.h"
 #include "tables/fib.h"
@@ -29,6 +30,7 @@ struct ThreadContext {
   FibPublisher& fibs;
   const StopEvent& stop;
   SharedCounters shared;
+  OuterRules outer = {};
 };
 
 // Readers of FibPublisher.

@@ -89,9 +89,9 @@ struct Fixture {
   }
 };
 
-/** Sends `inner` to the pump from the pump's own address, the outer header marked with `ecn`. */
-void SendMarked(Fixture& f, const Packet& inner, int ecn) {
-  Packet datagram(std::begin(kHeader), std::end(kHeader));
+/** Sends `inner` to the pump from the pump's own address behind `header`, the outer header marked with `ecn`. */
+void SendMarked(Fixture& f, const Packet& inner, int ecn, ConstBytes header = kHeader) {
+  Packet datagram(header.begin(), header.end());
   datagram.insert(datagram.end(), inner.begin(), inner.end());
   sockaddr_in self{};
   socklen_t length = sizeof self;
@@ -125,6 +125,61 @@ TEST("inbound: a congestion mark goes into the inner header, and leaves its chec
     CHECK(ip[kIpv4Tos] == (spec.tos | kCongestionExperienced));
     CHECK((SlowSum(ip, 20) == 0xffff) == !is_damaged);
   }
+}
+
+TEST("inbound: the ECN fields of both headers become one as RFC 6040 has it, and the illegal pair is dropped") {
+  constexpr uint8_t kDropped = 0xff;
+  // By inner, then outer: Not-ECT, ECT(1), ECT(0), CE.
+  constexpr uint8_t kTable[4][4] = {{0, 0, 0, kDropped}, {1, 1, 1, 3}, {2, 1, 2, 3}, {3, 3, 3, 3}};
+  Fixture f;
+  Inbound inbound(f.context);
+  f.Publish();
+  for (uint8_t inner = 0; inner < 4; inner++) {
+    for (uint8_t outer = 0; outer < 4; outer++) {
+      Spec spec;
+      spec.tos = static_cast<uint8_t>(0xb8 | inner);
+      const uint64_t dropped = f.words[kCounterCount + static_cast<size_t>(DropReason::ecn_illegal)];
+      SendMarked(f, MakePacket(spec), outer);
+      while (!inbound.RunOnce()) {
+      }
+      const uint8_t expected = kTable[inner][outer];
+      const bool is_dropped = f.words[kCounterCount + static_cast<size_t>(DropReason::ecn_illegal)] > dropped;
+      CHECK(is_dropped == (expected == kDropped));
+      if (!is_dropped) CHECK(f.Read()[sizeof(VirtioNetHeader) + kIpv4Tos] == (0xb8 | expected));
+    }
+  }
+}
+
+TEST("inbound: IP-in-IP comes with the outer header in front, also a longer one, and holds nothing but IPv4") {
+  Fixture f;
+  f.context.outer.is_ipip = true;
+  f.context.expected_header = {};
+  Inbound inbound(f.context);
+  f.Publish();
+  const auto receive = [&](const Packet& inner, uint8_t outer_words) {
+    Packet outer(size_t{outer_words} * 4);
+    outer[0] = static_cast<uint8_t>(0x40 | outer_words);
+    SendMarked(f, inner, 0, outer);
+    while (!inbound.RunOnce()) {
+    }
+  };
+  const Packet inner = MakePacket({});
+  for (const uint8_t words : {uint8_t{5}, uint8_t{6}, uint8_t{15}}) {
+    receive(inner, words);
+    const Packet written = f.Read();
+    CHECK(std::equal(inner.begin(), inner.end(), written.begin() + sizeof(VirtioNetHeader), written.end()));
+  }
+  const auto dropped = [&](DropReason reason) { return f.words[kCounterCount + static_cast<size_t>(reason)]; };
+  Spec v6;
+  v6.is_v6 = true;
+  receive(MakePacket(v6), 5);
+  CHECK(dropped(DropReason::bad_inner_packet) == 1);
+  receive({}, 5);
+  CHECK(dropped(DropReason::bad_inner_packet) == 2);
+  Packet cut = inner;
+  cut.resize(inner.size() - 1);
+  receive(cut, 5);
+  CHECK(dropped(DropReason::truncated) == 1);
 }
 
 TEST("inbound: a question goes up and not to the TUN, what is none goes on, also when one receive holds both") {

@@ -39,7 +39,7 @@ struct Fixture {
 
   /** Both datagrams as one UDP_SEGMENT send. */
   void Send(const NextHop& hop) {
-    for (Packet& datagram : datagrams) queue.Add(hop, 0, 0, datagram, {});
+    for (Packet& datagram : datagrams) queue.Add(hop, {}, datagram, {});
     queue.Flush();
     counters.Publish(shared);
   }
@@ -63,6 +63,46 @@ TEST("send queue: datagrams of one length to one host leave as one send and arri
   Fixture f;
   f.Send(f.Receiver());
   CHECK(f.Word("udp_tx_sends") == 1 && f.Word("udp_tx_datagrams") == 2 && f.Received() == 2);
+}
+
+TEST("send queue: IP-in-IP repeats TTL, DF and ECN of each packet, and its DSCP when that is wanted") {
+  const auto outer_of = [](const OuterRules& rules, const Spec& spec) {
+    Packet packet = MakePacket(spec);
+    return rules.IpipOf(View(packet));
+  };
+  Spec spec;
+  spec.tos = 0xbb, spec.ttl = 7;  // expedited forwarding, congestion experienced
+  CHECK((outer_of({true, false}, spec) == OuterHeader{OuterRules::kDontFragment, 3, 7}));
+  CHECK((outer_of({true, true}, spec) == OuterHeader{OuterRules::kDontFragment, 0xbb, 7}));
+  spec.dont_fragment = false;
+  CHECK(outer_of({true, false}, spec).lane == OuterRules::kMayFragment);
+}
+
+TEST("send queue: packets with headers of their own leave one by one, each with its TTL and TOS") {
+  Fixture f;
+  constexpr int kOn = 1;
+  for (const int option : {IP_RECVTTL, IP_RECVTOS}) {
+    Check(setsockopt(f.receiver.get(), IPPROTO_IP, option, &kOn, sizeof kOn), "setsockopt");
+  }
+  const NextHop hop = f.Receiver();
+  f.queue.Add(hop, {0, 0xb8, 9}, f.datagrams[0], {});
+  f.queue.Add(hop, {0, 2, 33}, f.datagrams[1], {});
+  f.queue.Flush();
+  f.counters.Publish(f.shared);
+  CHECK(f.Word("udp_tx_sends") == 2 && f.Word("udp_tx_calls") == 1);
+  for (const auto& [tos, ttl] : {std::pair{0xb8, 9}, std::pair{2, 33}}) {
+    std::array<uint8_t, 2048> bytes;
+    alignas(cmsghdr) std::array<uint8_t, 128> control;
+    iovec iov = {bytes.data(), bytes.size()};
+    msghdr message = {nullptr, 0, &iov, 1, control.data(), control.size(), 0};
+    CHECK(recvmsg(f.receiver.get(), &message, MSG_DONTWAIT) > 0);
+    int seen_tos = -1, seen_ttl = -1;
+    for (cmsghdr* c = CMSG_FIRSTHDR(&message); c != nullptr; c = CMSG_NXTHDR(&message, c)) {
+      if (c->cmsg_type == IP_TOS) seen_tos = *CMSG_DATA(c);
+      if (c->cmsg_type == IP_TTL) std::memcpy(&seen_ttl, CMSG_DATA(c), sizeof seen_ttl);
+    }
+    CHECK(seen_tos == tos && seen_ttl == ttl);
+  }
 }
 
 TEST("send queue: what has left is counted for its peer without the bytes in front, what was refused is not") {

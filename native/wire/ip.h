@@ -43,8 +43,10 @@ struct IpPacket {
   bool is_fragment() const {
     return !is_v6 && (LoadBe16(data() + kIpv4Fragment) & (kIpv4MoreFragments | kIpv4FragmentOffset)) != 0;
   }
-  /** The two ECN bits (RFC 3168): low bits of the TOS or traffic class. */
-  uint8_t ecn() const { return (is_v6 ? data()[1] >> 4 : data()[kIpv4Tos]) & 3; }
+  /** IPv4's TOS, IPv6's traffic class: DSCP and ECN. */
+  uint8_t tos() const { return is_v6 ? static_cast<uint8_t>(LoadBe16(data()) >> 4) : data()[kIpv4Tos]; }
+  /** Its two low bits (RFC 3168). */
+  uint8_t ecn() const { return tos() & 3; }
 };
 
 /** Destinations that no single host has: 224.0.0.0/3 (multicast, reserved, broadcast) and ff00::/8. */

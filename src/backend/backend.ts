@@ -24,7 +24,12 @@ export interface Underlay {
 /** What the pump must open for a backend that has a packet street of ours. */
 export interface TunnelSocket {
   readonly tunName: string;
+  /** What stands right behind the outer IP header: UDP, or (IP protocol 4) the inner packet itself. */
+  readonly protocol: "udp" | "ipip";
+  /** Of UDP; IP-in-IP has none, and 0 here. */
   readonly port: number;
+  /** Whether the outer DSCP is the inner packet's; else 0. Of IP-in-IP only: UDP always sends 0. */
+  readonly isDscpInherited: boolean;
   /** Over how many source ports inner flows are spread; 0: everything is sent from `port`. */
   readonly sourcePorts: number;
   readonly innerMtuBytes: number;
@@ -45,8 +50,8 @@ export interface Questions {
   answer(own: Lease, datagram: Uint8Array): Uint8Array | null;
 }
 
-/** The kernel's VXLAN device, or the pump. */
-export type VxlanEngine = "kernel" | "userspace";
+/** A device of the kernel's, or the pump. */
+export type TunnelEngine = "kernel" | "userspace";
 
 export interface BackendInput {
   readonly config: NetworkConfig;
@@ -57,7 +62,11 @@ export interface BackendInput {
   /** Whom the underlay's link reaches without a router. */
   readonly reach: LinkReach;
   /** Which of the two carries VXLAN packets on this host. */
-  readonly vxlanEngine: VxlanEngine;
+  readonly vxlanEngine: TunnelEngine;
+  /** The same of IP-in-IP. */
+  readonly ipipEngine: TunnelEngine;
+  /** What the IP-in-IP device is called, whoever carries its packets. */
+  readonly ipipDevice: string;
   /** What the startCommand of this backend printed; absent before it was run. */
   readonly startOutput?: string;
 }

@@ -3,6 +3,7 @@ import { HopsackError } from "../errors.js";
 import { field, isJsonObject, type JsonObject } from "../lease/json-object.js";
 import { parseAddress } from "../net/prefix.js";
 import type { BfdMode } from "../plan/plan.js";
+import { type IpipMode, readMode } from "./ipip-tunnel.js";
 import { isUnicast } from "./subnets.js";
 
 /** The first private AS number (RFC 6996), Calico's default. */
@@ -29,6 +30,8 @@ export interface BgpOptions {
   /** Addresses of hosts or others that pass routes on; empty: every host talks to every other. */
   readonly routeReflectors: readonly string[];
   readonly peers: readonly ExternalPeer[];
+  /** Which hosts are reached by IP-in-IP. */
+  readonly ipip: IpipMode;
 }
 
 /** @throws BAD_CONFIG naming key, value and what is accepted */
@@ -41,6 +44,7 @@ export function readBgpOptions(options: JsonObject): BgpOptions {
       addressOf(entry, "Backend.RouteReflectors"),
     ),
     peers: listOf(options, "Peers", '[{ "Address": "192.168.50.1", "ASNumber": 65001 }]').map(peerOf),
+    ipip: readMode(options, "IPIP", "never"),
   };
 }
 

@@ -1,14 +1,16 @@
-// bgp: no tunnel and no device, and no route of ours either. Each host announces its subnet by BGP, and BIRD sets what it hears as
-// routes; here is only said with whom it talks. Between hosts the smaller address dials, so that two never meet in the middle.
+// bgp: no route of ours. Each host announces its subnet by BGP, and BIRD sets what it hears as routes; here is only said with whom it
+// talks, and with IPIP which of those routes lead into the IP-in-IP device. Without it there is no tunnel and no device. Between
+// hosts the smaller address dials, so that two never meet in the middle.
 import { type Lease, plainAttrs } from "../lease/lease.js";
 import { parseIpv4 } from "../net/ipv4.js";
 import { formatPrefix, type Prefix } from "../net/prefix.js";
-import { type BgpPlan, type BgpSessionPlan, EMPTY_PLAN, type Plan } from "../plan/plan.js";
+import { type BgpPlan, type BgpSessionPlan, type BgpTunnelPlan, EMPTY_PLAN, type Plan } from "../plan/plan.js";
 import type { Backend, BackendInput } from "./backend.js";
 import { type BgpOptions, readBgpOptions } from "./bgp-options.js";
 import { isOnLink } from "./direct-route.js";
+import { ipipTunnel, OVERHEAD_BYTES } from "./ipip-tunnel.js";
 import { offLink, requirePlainRoutes } from "./plain-routes.js";
-import { masquerades } from "./subnets.js";
+import { baseAddress, masquerades } from "./subnets.js";
 
 const TYPE = "bgp";
 /** Behind every other route of the same subnet. */
@@ -19,29 +21,34 @@ export function createBgpBackend(input: BackendInput): Backend {
   const { underlay } = input;
   const options = readBgpOptions(input.config.backend.options);
   requirePlainRoutes(TYPE, input);
+  const tunnel = options.ipip === "never" ? null : ipipTunnel(input);
   return {
     type: TYPE,
-    overheadBytes: 0,
-    deviceNames: [],
+    overheadBytes: tunnel === null ? 0 : OVERHEAD_BYTES,
+    deviceNames: tunnel === null ? [] : [tunnel.link.name],
     bgpAddress: underlay.address,
     leaseAttrs: (node) => plainAttrs(TYPE, underlay.publicIp, node),
-    socket: null,
+    socket: tunnel?.socket ?? null,
     objectionTo: (peer) => objectionTo(peer, input, options),
-    probeAddress: ({ attrs }) => attrs.publicIp,
+    // Without a device no host has the base address of its subnet.
+    probeAddress: ({ attrs, subnet }) => (tunnel === null ? attrs.publicIp : baseAddress(subnet)),
     claimsOf: () => [],
     plan: (own, peers): Plan => ({
       ...EMPTY_PLAN,
+      links: tunnel === null ? [] : [tunnel.link],
+      addresses: tunnel?.addresses(own) ?? [],
       masquerades: masquerades(input, own),
+      pumpRoutes: tunnel?.pumpRoutes(own, peers) ?? [],
       bgp: bgpPlan(input, options, own, peers),
     }),
   };
 }
 
-/** A router that is told every subnet carries packets to hosts behind it; without one, a plain route must do. */
-function objectionTo(peer: Lease, input: BackendInput, { peers }: BgpOptions): string | null {
-  if (peers.length > 0) return null;
+/** A tunnel, or a router that is told every subnet, carries packets to hosts behind it; without them, a plain route must do. */
+function objectionTo(peer: Lease, input: BackendInput, { peers, ipip }: BgpOptions): string | null {
+  if (peers.length > 0 || ipip !== "never") return null;
   const cure =
-    "put both hosts on one link, name the router between them in Backend.Peers, or set Backend.Type to vxlan";
+    "put both hosts on one link, set Backend.IPIP to CrossSubnet, or name the router between them in Backend.Peers";
   return offLink(TYPE, peer, input, cure);
 }
 
@@ -56,7 +63,17 @@ function bgpPlan(input: BackendInput, options: BgpOptions, own: Lease, peers: re
     blackholeMetric: blackholeMetric(own.subnet, reach.connected),
     bfd: options.bfd,
     sessions: [...sessionsWithHosts(input, options, peers), ...sessionsOutside(input, options)],
+    tunnel: tunnelPlan(input, options),
   };
+}
+
+/** Routers of the site are no ends of tunnels. The lengths of the link's prefixes are the kernel's, at this moment. */
+function tunnelPlan({ reach, ipipDevice: device }: BackendInput, { ipip, peers }: BgpOptions): BgpTunnelPlan | null {
+  if (ipip === "never") return null;
+  const routers = peers.map(({ address }) => `${address}/32`);
+  if (ipip === "always") return { device, plain: routers, tunnelled: [] };
+  const texts = (prefixes: readonly Prefix[]) => prefixes.filter(({ family }) => family === 4).map(formatPrefix);
+  return { device, plain: [...routers, ...texts(reach.onLink)], tunnelled: texts(reach.elsewhere) };
 }
 
 /** A bridge that has the whole subnet holds metric 0; a blackhole there would be refused, or take its packets. */

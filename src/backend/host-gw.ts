@@ -6,19 +6,22 @@ import type { Backend, BackendInput } from "./backend.js";
 import { offLink, requirePlainRoutes } from "./plain-routes.js";
 import { masquerades, peerSubnets } from "./subnets.js";
 
-const TYPE = "host-gw";
+const HOST_GW = "host-gw";
 
-/** @throws BAD_CONFIG for a network with IPv6, BAD_OPTION for a public IP that is not the interface's */
-export function createHostGwBackend(input: BackendInput): Backend {
+/**
+ * @param type under which the leases stand: ipip that never tunnels is host-gw by another name
+ * @throws BAD_CONFIG for a network with IPv6, BAD_OPTION for a public IP that is not the interface's
+ */
+export function createHostGwBackend(input: BackendInput, type = HOST_GW): Backend {
   const { underlay } = input;
-  requirePlainRoutes(TYPE, input);
+  requirePlainRoutes(type, input);
   return {
-    type: TYPE,
+    type,
     overheadBytes: 0,
     deviceNames: [],
-    leaseAttrs: (node) => plainAttrs(TYPE, underlay.publicIp, node),
+    leaseAttrs: (node) => plainAttrs(type, underlay.publicIp, node),
     socket: null,
-    objectionTo: (peer) => objectionTo(peer, input),
+    objectionTo: (peer) => objectionTo(peer, type, input),
     // No device has the base address here; the way to a subnet is as good as the way to the host it is routed to.
     probeAddress: ({ attrs }) => attrs.publicIp,
     claimsOf: () => [],
@@ -34,7 +37,7 @@ export function createHostGwBackend(input: BackendInput): Backend {
   };
 }
 
-function objectionTo(peer: Lease, input: BackendInput): string | null {
+function objectionTo(peer: Lease, type: string, input: BackendInput): string | null {
   const cure = "put both hosts on one link, or set Backend.Type to vxlan (with DirectRouting, if you like)";
-  return offLink(TYPE, peer, input, cure);
+  return offLink(type, peer, input, cure);
 }

@@ -5,6 +5,7 @@ import type { Backend, BackendInput } from "./backend.js";
 import { createBgpBackend } from "./bgp.js";
 import { createExtensionBackend } from "./extension.js";
 import { createHostGwBackend } from "./host-gw.js";
+import { createIpipBackend } from "./ipip.js";
 import { createUdpBackend } from "./udp.js";
 import { createVxlanBackend } from "./vxlan.js";
 import { createUserspaceVxlanBackend } from "./vxlan-userspace.js";
@@ -14,6 +15,7 @@ const BACKENDS: ReadonlyMap<string, (input: BackendInput) => Backend> = new Map(
   ["vxlan", (input) => (input.vxlanEngine === "userspace" ? createUserspaceVxlanBackend : createVxlanBackend)(input)],
   ["host-gw", createHostGwBackend],
   ["bgp", createBgpBackend],
+  ["ipip", createIpipBackend],
   ["alloc", createAllocBackend],
   ["extension", createExtensionBackend],
 ]);

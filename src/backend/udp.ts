@@ -31,7 +31,9 @@ export function createUdpBackend(input: BackendInput): Backend {
     leaseAttrs: (node) => plainAttrs(TYPE, underlay.publicIp, node),
     socket: {
       tunName: deviceName,
+      protocol: "udp",
       port,
+      isDscpInherited: false,
       sourcePorts: 0,
       innerMtuBytes: mtuBytes,
       headerBytes: 0,

@@ -41,7 +41,9 @@ export function createUserspaceVxlanBackend(input: BackendInput): Backend {
     deviceNames: [name],
     socket: {
       tunName: name,
+      protocol: "udp",
       port: options.port,
+      isDscpInherited: false,
       sourcePorts: SOURCE_PORTS,
       innerMtuBytes: mtuBytes,
       headerBytes: VXLAN_HEADER_BYTES + ETHERNET_HEADER_BYTES,

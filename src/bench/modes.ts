@@ -71,6 +71,14 @@ export const MODES: readonly Mode[] = [
     device: { name: "flannel.1", kind: "tun" },
   },
   {
+    name: "ipip-userspace",
+    title: "IP-in-IP, user space",
+    engine: "pump",
+    lab: { backend: "ipip", daemonArgs: ["--ipip-engine", "userspace"] },
+    target: "overlay",
+    device: { name: "flannel.ipip", kind: "tun" },
+  },
+  {
     name: "udp",
     title: "UDP, user space",
     engine: "pump",

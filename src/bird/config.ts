@@ -1,6 +1,6 @@
 // The configuration of our BIRD, written from the plan. Pure. BIRD compares it with what runs and restarts only the sessions that
 // changed. What it says of the Network is also how a later process knows which routes were ours.
-import type { BgpPlan, BgpSessionKind, BgpSessionPlan } from "../plan/plan.js";
+import type { BgpPlan, BgpSessionKind, BgpSessionPlan, BgpTunnelPlan } from "../plan/plan.js";
 
 /** Of BIRD's own log; as much again is kept beside it. */
 const LOG_LIMIT_BYTES = 1_000_000;
@@ -30,7 +30,7 @@ export function sessionName({ kind, address }: Pick<BgpSessionPlan, "kind" | "ad
  * - `direct` has the underlay alone: a bridge's subnet in it would beat the lease, which then nobody would be told.
  */
 export function birdConfig(plan: BgpPlan, logPath: string): string {
-  const { localAddress, asNumber, network, subnet, bfd, sessions } = plan;
+  const { localAddress, asNumber, network, subnet, bfd, sessions, tunnel } = plan;
   return `# Written by hopsackd; changes are lost.
 router id ${localAddress};
 log "${logPath}" ${LOG_LIMIT_BYTES} "${logPath}.1" { warning, error, fatal, bug };
@@ -41,8 +41,8 @@ define SUBNET = ${subnet};
 
 filter from_peer {
   if net ~ [ ${subnet}+ ] then reject;
-  if net ~ NETWORK && net.len > NETWORK.len then accept;
-  reject;
+  if net !~ NETWORK || net.len = NETWORK.len then reject;
+${tunnel === null ? "" : tunnelText(tunnel)}  accept;
 }
 filter own_subnet {
   if source = RTS_STATIC && net = SUBNET then accept;
@@ -71,6 +71,21 @@ template bgp session {
   ipv4 { import filter from_peer; export filter own_subnet; };
 }
 ${sessions.map((session) => protocolText(session, plan)).join("")}`;
+}
+
+/**
+ * The longest prefix that has the next hop decides, as in a routing table; none: tunnelled. BIRD wants the attributes in this order:
+ * the gateway is looked for on the device, and need not be there.
+ */
+function tunnelText({ device, plain, tunnelled }: BgpTunnelPlan): string {
+  const way = `{ onlink = true; ifname = "${device}"; gw = bgp_next_hop; accept; }`;
+  const lengthOf = (prefix: string): number => Number(prefix.split("/")[1]);
+  const rules = [
+    ...plain.map((prefix) => ({ prefix, action: "accept;" })),
+    ...tunnelled.map((prefix) => ({ prefix, action: way })),
+  ].toSorted((a, b) => lengthOf(b.prefix) - lengthOf(a.prefix));
+  const lines = rules.map(({ prefix, action }) => `  if bgp_next_hop ~ ${prefix} then ${action}\n`);
+  return `${lines.join("")}  onlink = true; ifname = "${device}"; gw = bgp_next_hop;\n`;
 }
 
 function protocolText(session: BgpSessionPlan, { localAddress, sessions }: BgpPlan): string {

@@ -8,6 +8,7 @@ import { Pump } from "../dataplane/pump.js";
 import { HopsackError, messageOf } from "../errors.js";
 import { birdRouteRemovals, birdRoutes } from "../kernel/bird-routes.js";
 import { isAboutTable } from "../kernel/concerns.js";
+import { findIpipRival } from "../kernel/ipip-rivals.js";
 import { attachPrograms } from "../kernel/link-programs.js";
 import { findOverlap } from "../kernel/overlap.js";
 import { NETLINK_NETFILTER, NFNLGRP_NFTABLES, Reconciler } from "../kernel/reconciler.js";
@@ -168,6 +169,11 @@ function openKernel(): Kernel {
       } catch {
         return () => {}; // a kernel without nf_tables has no rules to lose
       }
+    },
+    hasIpip: () => rtnetlink.hasIpip(),
+    findIpipRival: (address, deviceName) => {
+      const rawSockets = readText("/proc/net/raw") ?? "";
+      return findIpipRival({ links: rtnetlink.links(), rawSockets, address, deviceName });
     },
     attachFilters: (instance) => (programs) => attachPrograms(rtnetlink, instance, programs),
     linkReach: (linkIndex) => linkReach(rtnetlink.routes(), linkIndex),

@@ -2,7 +2,7 @@
 // accept; options.ts says so in a sentence together with what would be accepted.
 
 import type { OffloadSwitches } from "../addon.js";
-import type { VxlanEngine } from "../backend/backend.js";
+import type { TunnelEngine } from "../backend/backend.js";
 import type { Engine } from "../dataplane/accelerator.js";
 import { parseIpv4 } from "../net/ipv4.js";
 import { formatIpv6, isHostIpv6, parseIpv6 } from "../net/ipv6.js";
@@ -123,11 +123,11 @@ export const truth: ValueParser<boolean> = {
   },
 };
 
-const VXLAN_ENGINES: readonly VxlanEngine[] = ["kernel", "userspace"];
+const TUNNEL_ENGINES: readonly TunnelEngine[] = ["kernel", "userspace"];
 
-export const vxlanEngine: ValueParser<VxlanEngine> = {
-  accepted: VXLAN_ENGINES.join(" or "),
-  parse: (text) => VXLAN_ENGINES.find((engine) => engine === text),
+export const tunnelEngine: ValueParser<TunnelEngine> = {
+  accepted: TUNNEL_ENGINES.join(" or "),
+  parse: (text) => TUNNEL_ENGINES.find((engine) => engine === text),
 };
 
 const ENGINES: readonly Engine[] = ["auto", "pump", "ebpf"];

@@ -3,7 +3,7 @@
 import { dirname, join } from "node:path";
 import { Command, CommanderError } from "commander";
 import type { OffloadSwitches } from "../addon.js";
-import type { VxlanEngine } from "../backend/backend.js";
+import type { TunnelEngine } from "../backend/backend.js";
 import type { Engine } from "../dataplane/accelerator.js";
 import { HopsackError } from "../errors.js";
 import type { ForwardAcceptance } from "../kernel/forward-rules.js";
@@ -45,7 +45,10 @@ export interface DaemonOptions extends StoreOptions, Places {
   readonly keepLease: boolean;
   readonly leaseTtlSeconds: number;
   readonly renewMarginMinutes: number;
-  readonly vxlanEngine: VxlanEngine;
+  readonly vxlanEngine: TunnelEngine;
+  /** null = the kernel where it has ipip, else user space. */
+  readonly ipipEngine: TunnelEngine | null;
+  readonly ipipDevice: string;
   readonly engine: Engine;
   readonly naive: boolean;
   readonly offloads: OffloadSwitches;
@@ -132,6 +135,16 @@ const FLAGS = {
     name: "vxlan-engine",
     value: "ENGINE",
     help: "who carries VXLAN packets on this host: kernel or userspace; the others see no difference (default: kernel)",
+  },
+  ipipEngine: {
+    name: "ipip-engine",
+    value: "ENGINE",
+    help: "who carries IP-in-IP packets on this host: kernel or userspace; the others see no difference (default: the kernel where it has ipip devices, else userspace)",
+  },
+  ipipDevice: {
+    name: "ipip-device",
+    value: "NAME",
+    help: "name of the IP-in-IP device (default: flannel.ipip)",
   },
   engine: {
     name: "engine",
@@ -243,7 +256,9 @@ function readOptions(given: GivenOptions, env: NodeJS.ProcessEnv): DaemonOptions
     keepLease: isOn(FLAGS.keepLease),
     leaseTtlSeconds: read(FLAGS.leaseTtl, values.seconds) ?? 86_400,
     renewMarginMinutes: read(FLAGS.renewMargin, values.minutes) ?? 60,
-    vxlanEngine: read(FLAGS.vxlanEngine, values.vxlanEngine) ?? "kernel",
+    vxlanEngine: read(FLAGS.vxlanEngine, values.tunnelEngine) ?? "kernel",
+    ipipEngine: read(FLAGS.ipipEngine, values.tunnelEngine),
+    ipipDevice: read(FLAGS.ipipDevice, values.deviceName) ?? "flannel.ipip",
     engine: read(FLAGS.engine, values.engine) ?? "pump",
     naive: isOn(FLAGS.naive),
     offloads: read(FLAGS.offload, values.offloadList) ?? {

@@ -72,6 +72,10 @@ export interface Kernel {
   openReconciler(options: Omit<ReconcilerOptions, "rtnetlink" | "openMonitor" | "onLinkMade">): PlanKeeper;
   /** Calls back when somebody changes nftables tables of this name, or may have; returns how to end that. */
   watchTables(name: string, onChange: () => void): () => void;
+  /** Whether it makes devices for IP-in-IP. @throws KERNEL_REFUSED, NOT_PERMITTED */
+  hasIpip(): boolean;
+  /** Who else takes the IP-in-IP packets that arrive at `address`; `instance` is what our own devices are known by. */
+  findIpipRival(address: string, instance: string): HopsackError | null;
   /** Whom this link reaches without a router, as the routes are now. */
   linkReach(linkIndex: number): LinkReach;
   /** Where eBPF programs need filters of tc; `instance` is what ours are known by. */

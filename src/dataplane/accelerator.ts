@@ -185,9 +185,10 @@ function attach(
 }
 
 /** Why the pump is to carry everything; null: nothing speaks against the programs. */
-function objectionTo(addon: NativeAddon, { engine, naive, underlay }: AcceleratedPump): string | null {
+function objectionTo(addon: NativeAddon, { engine, naive, socket, underlay }: AcceleratedPump): string | null {
   if (engine === "pump") return "--engine pump, the default";
   if (naive) return "--naive is a way of the pump";
+  if (socket.protocol === "ipip") return "the eBPF engine does not carry IP-in-IP yet";
   if (!addon.isEthernet(underlay.linkName)) return `${underlay.linkName} is no Ethernet link`;
   if (engine === "ebpf") return null;
   return addon.carriesSuperPackets(underlay.linkName)

@@ -69,11 +69,15 @@ export class Pump {
   }
 
   /**
-   * Opens the TUN device and the UDP socket. The device is down, without address and route: the reconciler's work. Those that
+   * Opens the TUN device and the tunnel's socket. The device is down, without address and route: the reconciler's work. Those that
    * were handed over are as they were, with what is queued in them.
    * @throws NOT_PERMITTED, NO_TUN, DEVICE_BUSY, PORT_TAKEN, NO_ADDRESS, HANDOVER_FAILED (nothing is left open)
    */
   static open(options: PumpOptions): Pump {
+    if (options.naive && options.socket.protocol === "ipip") {
+      const problem = "--naive is flannel's loop for UDP, and sends no IP-in-IP";
+      throw new HopsackError("BAD_OPTION", `${problem}; start without it`);
+    }
     const addon = loadAddon();
     const words = new BigUint64Array(
       new SharedArrayBuffer(addon.counterNames.length * BigUint64Array.BYTES_PER_ELEMENT),
@@ -84,6 +88,8 @@ export class Pump {
         tunName: options.socket.tunName,
         bindAddress: options.underlay.address,
         bindPort: options.socket.port,
+        isIpip: options.socket.protocol === "ipip",
+        isDscpInherited: options.socket.isDscpInherited,
         sourcePorts: options.socket.sourcePorts,
         headerBytes: options.socket.headerBytes,
         headerChecks: options.socket.headerChecks,
@@ -195,6 +201,10 @@ export class Pump {
   }
 }
 
+function syscallOf(error: unknown): unknown {
+  return error instanceof Error && "syscall" in error ? error.syscall : undefined;
+}
+
 function explainOpenError(error: unknown, options: PumpOptions): unknown {
   const { tunName, port } = options.socket;
   const { address, linkName } = options.underlay;
@@ -222,6 +232,11 @@ function explainOpenError(error: unknown, options: PumpOptions): unknown {
       });
     case "EPERM":
     case "EACCES":
+      if (syscallOf(error) === "socket") {
+        const problem = "opening a raw socket for IP-in-IP (IP protocol 4) is not permitted";
+        const cure = "run hopsackd as root or with CAP_NET_RAW";
+        return new HopsackError("NOT_PERMITTED", `${problem}; ${cure}`, { cause: error });
+      }
       return new HopsackError(
         "NOT_PERMITTED",
         `creating the TUN device ${tunName} is not permitted; run hopsackd as root or with CAP_NET_ADMIN`,

@@ -82,7 +82,8 @@ async function overlayLength(facts: Facts, peer: Peer): Promise<readonly Finding
 
 async function tunnelPort(facts: Facts, peer: Peer): Promise<readonly Finding[]> {
   const port = facts.report?.device?.udpPort ?? null;
-  if (port === null || (await facts.ask(peer, SMALL_BYTES))) return [];
+  if (port === null) return isIpip(facts) ? ipipTunnel(facts, peer) : [];
+  if (await facts.ask(peer, SMALL_BYTES)) return [];
   const place = `UDP ${port} of ${nameOf(peer)}`;
   switch (await facts.knock(peer.publicIp, port)) {
     case "kept back":
@@ -100,15 +101,27 @@ async function tunnelPort(facts: Facts, peer: Peer): Promise<readonly Finding[]>
         ),
       ];
     case "silence":
-      return [await unansweredPeer(facts, peer, place, port)];
+      return [await unansweredPeer(facts, peer, place, `UDP ${port}`)];
   }
 }
 
+/** A mode with a device and no port. */
+function isIpip({ report }: Facts): boolean {
+  return report?.device != null && ["ipip", "bgp"].includes(report.backend ?? "");
+}
+
+/** Nobody can knock there: a host without IP-in-IP answers with ICMP protocol unreachable, which only raw sockets hear. */
+async function ipipTunnel(facts: Facts, peer: Peer): Promise<readonly Finding[]> {
+  if (await facts.ask(peer, SMALL_BYTES)) return [];
+  const protocol = "IP protocol 4 (nft: ip protocol ipip accept)";
+  return [await unansweredPeer(facts, peer, `IP-in-IP to ${nameOf(peer)}`, protocol)];
+}
+
 /** Who was heard before can answer. Others may run flannel, or without probes: a lease with a node's name is at least likely ours. */
-async function unansweredPeer(facts: Facts, peer: Peer, place: string, port: number): Promise<Finding> {
+async function unansweredPeer(facts: Facts, peer: Peer, place: string, protocol: string): Promise<Finding> {
   const isThere = await facts.ping(peer.publicIp, SMALL_BYTES);
   const isHeard = (peer.reach?.lastHeardAt ?? null) !== null;
-  const cure = `accept UDP ${port} in the firewalls of both hosts, and of what is between them`;
+  const cure = `accept ${protocol} in the firewalls of both hosts, and of what is between them`;
   if (isHeard) {
     const detail = isThere ? ", and its host answers ping" : "";
     return problem(`${place} does not answer through the tunnel${detail}: something drops the tunnel's packets`, cure);

@@ -5,6 +5,7 @@ import { covers, type Prefix, parsePrefix } from "../net/prefix.js";
 import { type Change, objectOf } from "../netlink/change.js";
 import type { Link } from "../netlink/link.js";
 import { HOPSACK_ROUTE_PROTOCOL, type Route, RouteType } from "../netlink/route.js";
+import { isMadeKind } from "../plan/diff-links.js";
 import { birdRouteRemovals } from "./bird-routes.js";
 import { deviceAlias } from "./device-alias.js";
 import { ForwardRules } from "./forward-rules.js";
@@ -92,7 +93,7 @@ function kernelLeftover(kind: Leftover["kind"], change: Change, { rtnetlink }: L
 }
 
 function isLeftDevice(link: Link, routes: readonly Route[], { deviceName, hasFlannel }: LeftoverQuery): boolean {
-  if (link.kind === "vxlan" && link.alias === deviceAlias(deviceName)) return true;
+  if (isMadeKind(link.kind) && link.alias === deviceAlias(deviceName)) return true;
   // A TUN device that a process has open runs, and goes with that process.
   if (link.kind === "tun" && link.isRunning) return false;
   const hasOurRoute = routes.some((route) => isOurs(route) && isOn(route, link));

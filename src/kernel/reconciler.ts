@@ -6,6 +6,7 @@ import { HopsackError } from "../errors.js";
 import type { Prefix } from "../net/prefix.js";
 import { type Change, objectOf } from "../netlink/change.js";
 import { type ActualState, type Diff, diffPlan, findLinks, type Marks } from "../plan/diff.js";
+import { isMadeKind } from "../plan/diff-links.js";
 import type { Plan } from "../plan/plan.js";
 import { type Concern, concernOf, isAboutTable, type Scope } from "./concerns.js";
 import { deviceAlias } from "./device-alias.js";
@@ -40,7 +41,7 @@ export interface ReconcilerOptions {
     onMessages: (messages: Uint8Array[]) => void,
     protocol?: number,
   ) => NativeNetlinkMonitor;
-  /** Names the nftables table, and marks the VXLAN devices. */
+  /** Names the nftables table, and marks the devices that are made here. */
   readonly deviceName: string;
   /** Routes with our mark are ours only within these. */
   readonly networks: readonly Prefix[];
@@ -128,14 +129,14 @@ export class Reconciler {
   }
 
   /**
-   * Removes a VXLAN device that a killed run left under this name: a TUN device is to have it.
+   * Removes a device that a killed run left under this name: a TUN device is to have it.
    * @throws KERNEL_REFUSED, NOT_PERMITTED
    */
   freeName(name: string): void {
     const { rtnetlink } = this.#options;
     const leftover = rtnetlink
       .links()
-      .find((link) => link.name === name && link.kind === "vxlan" && link.alias === this.#marks.alias);
+      .find((link) => link.name === name && isMadeKind(link.kind) && link.alias === this.#marks.alias);
     if (leftover === undefined) return;
     const [refused] = rtnetlink.apply([{ kind: "remove-link", linkIndex: leftover.index, linkName: name }]);
     if (refused !== undefined && refused !== null) throw refused;
@@ -290,7 +291,8 @@ export class Reconciler {
     this.#seen = null;
     const results = this.#options.rtnetlink.apply(changes);
     for (const [index, change] of changes.entries()) {
-      if (change.kind === "add-link" && results[index] === null) this.#options.onLinkMade(change.linkName);
+      const isMade = (change.kind === "add-link" || change.kind === "add-ipip-link") && results[index] === null;
+      if (isMade) this.#options.onLinkMade(change.linkName);
     }
     return results;
   }

@@ -6,7 +6,7 @@ import { type ErrorCode, errnoOf, HopsackError, messageOf } from "../errors.js";
 import { encodeAddressDump, type InterfaceAddress, parseInterfaceAddressMessage } from "../netlink/addr.js";
 import { type Change, encodeChange, objectOf } from "../netlink/change.js";
 import { encodeFilterDump, type Filter, parseFilter } from "../netlink/filter.js";
-import { encodeLinkDump, encodeLinkQuery, type Link, parseLink } from "../netlink/link.js";
+import { encodeIpipProbe, encodeLinkDump, encodeLinkQuery, type Link, parseLink } from "../netlink/link.js";
 import { type Ack, MessageFlag, MessageType, type NetlinkMessage, parseAck, parseMessage } from "../netlink/message.js";
 import {
   encodeFdbDump,
@@ -24,7 +24,7 @@ import {
   parseRouteAnswer,
   type Route,
 } from "../netlink/route.js";
-import { explainVxlan } from "./vxlan-refusal.js";
+import { explainLink } from "./link-refusal.js";
 
 /** A dump is repeated when the table changed under it; after so many times the last one has to do. */
 const DUMP_TRIES = 4;
@@ -34,9 +34,13 @@ const RETRYABLE_ERRNOS = new Set(["EAGAIN", "EBUSY", "EINTR", "ENOBUFS", "ENOMEM
 /** What is to be removed is not there: it went with its link, or somebody was faster. */
 const GONE_ERRNOS = new Set(["EADDRNOTAVAIL", "ENODEV", "ENOENT", "ESRCH"]);
 const ABSENT_ERRNOS = new Set(["ENODEV"]);
+/** Of a request for an impossible device: the kernel knows the type, and refuses this one. */
+const KNOWN_TYPE_ERRNO = "EINVAL";
+const UNKNOWN_TYPE_ERRNO = "EOPNOTSUPP";
 const UNREACHABLE_ERRNOS = new Set(["ENETUNREACH", "EHOSTUNREACH", "ESRCH"]);
 const VERBS: Readonly<Record<Change["kind"], string>> = {
   "add-link": "add vxlan device",
+  "add-ipip-link": "add ipip device",
   "add-veth": "add veth pair",
   "remove-link": "remove link",
   "set-link": "set link",
@@ -83,6 +87,19 @@ export class Rtnetlink {
   link(name: string): Link | null {
     const answer = this.#query(`find the link ${name}`, ABSENT_ERRNOS, (sequence) => encodeLinkQuery(sequence, name));
     return (answer && parseLink(answer.payload)) ?? null;
+  }
+
+  /** Whether this kernel makes ipip devices; none is made, but the module is loaded where there is one. */
+  hasIpip(): boolean {
+    const what = "look for ipip devices";
+    const answers = this.#request(what, [encodeIpipProbe(this.#nextSequence())]);
+    const error = refusal(
+      what,
+      answers.map(parseAck).find((ack) => ack !== undefined),
+    );
+    const errno = errnoOf(error?.cause);
+    if (error !== null && errno !== KNOWN_TYPE_ERRNO && errno !== UNKNOWN_TYPE_ERRNO) throw error;
+    return errno === KNOWN_TYPE_ERRNO;
   }
 
   addresses(): InterfaceAddress[] {
@@ -145,7 +162,7 @@ export class Rtnetlink {
     return changes.map((change, index) => {
       const error = refusal(`${VERBS[change.kind]} ${objectOf(change)}`, acks.get(first + index));
       if (error === null || isDone(change, error)) return null;
-      return explainVxlan(change, error);
+      return explainLink(change, error);
     });
   }
 
@@ -215,7 +232,8 @@ function isDone({ kind }: Change, { cause }: HopsackError): boolean {
 function refusal(what: string, ack: Ack | undefined): HopsackError | null {
   if (ack === undefined) throw new Error(`the netlink socket returned no answer to: ${what}`);
   if (ack.errno === 0) return null;
-  const [errno, meaning] = getSystemErrorMap().get(-ack.errno) ?? [`errno ${ack.errno}`, "unknown"];
+  const [name, meaning] = getSystemErrorMap().get(-ack.errno) ?? [`errno ${ack.errno}`, "unknown"];
+  const errno = name === "ENOTSUP" ? "EOPNOTSUPP" : name; // two names of one number: libuv's and Linux's
   const words = `${errno}: ${ack.words ?? meaning}`;
   const code: ErrorCode = errno === "EPERM" ? "NOT_PERMITTED" : "KERNEL_REFUSED";
   const cure = errno === "EPERM" ? "; run as root, or with the capability CAP_NET_ADMIN" : "";

@@ -18,8 +18,8 @@ const EXTENSION_COMMANDS = {
   SubnetAddCommand: 'ip route replace "$SUBNET" via "$PUBLIC_IP"',
   SubnetRemoveCommand: 'ip route del "$SUBNET" via "$PUBLIC_IP"',
 };
-/** Modes whose road between lab hosts is made of IPv4 routes. */
-const IPV4_ROUTED = ["alloc", "bgp", "extension"];
+/** Modes whose road between lab hosts is made of IPv4 routes, or carries nothing else. */
+const IPV4_ONLY = ["alloc", "bgp", "extension", "ipip"];
 const MAX_HOSTS = 100;
 const MAX_PODS_PER_HOST = 50;
 /** Every pod pings every other, so the work grows with the square. */
@@ -203,7 +203,7 @@ function checkSpec({ hosts, podsPerHost, backend, hasIpv6, etcdMembers = 0, cabl
   }
   if (backend === "") throw new HopsackError("BAD_OPTION", '--backend "" names no backend; use udp, vxlan or host-gw');
   const { Type } = backendOf({ backend });
-  if (hasIpv6 && IPV4_ROUTED.includes(Type)) {
+  if (hasIpv6 && IPV4_ONLY.includes(Type)) {
     const problem = `--ipv6 does not go with --backend ${Type}: the hosts of a lab have IPv4 addresses only to route by`;
     throw new HopsackError("BAD_OPTION", `${problem}; leave it away, or use udp or vxlan`);
   }

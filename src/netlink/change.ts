@@ -9,11 +9,13 @@ import {
   type NewFilter,
 } from "./filter.js";
 import {
+  encodeIpipLinkAdd,
   encodeLinkChange,
   encodeLinkRemoval,
   encodeVethLinkAdd,
   encodeVxlanLinkAdd,
   type LinkSettings,
+  type NewIpipLink,
   type NewVethLink,
   type NewVxlanLink,
 } from "./link.js";
@@ -37,6 +39,7 @@ import {
 
 export type Change =
   | NewLinkChange
+  | NewIpipLinkChange
   | NewVethChange
   | LinkRemoval
   | LinkChange
@@ -60,6 +63,10 @@ interface OnLink {
 
 export interface NewLinkChange extends NewVxlanLink {
   readonly kind: "add-link";
+}
+
+export interface NewIpipLinkChange extends NewIpipLink {
+  readonly kind: "add-ipip-link";
 }
 
 interface NewVethChange extends NewVethLink {
@@ -130,6 +137,8 @@ export function encodeChange(sequence: number, change: Change): Uint8Array {
   switch (change.kind) {
     case "add-link":
       return encodeVxlanLinkAdd(sequence, change);
+    case "add-ipip-link":
+      return encodeIpipLinkAdd(sequence, change);
     case "add-veth":
       return encodeVethLinkAdd(sequence, change);
     case "remove-link":
@@ -172,6 +181,8 @@ export function objectOf(change: Change): string {
   switch (change.kind) {
     case "add-link":
       return `${change.linkName} vni ${change.vxlan.vni} port ${change.vxlan.port}`;
+    case "add-ipip-link":
+      return `${change.linkName} local ${change.ipip.localAddress}`;
     case "add-veth":
       return `${change.linkName} peer ${change.peerName}`;
     case "remove-link":

@@ -1,5 +1,6 @@
 // RTM_*LINK messages (linux/if_link.h) ⇄ Link. Pure.
 import { formatMac, parseMac } from "../net/mac.js";
+import { encodeImpossibleIpip, encodeIpip, type IpipParameters, type NewIpip, parseIpip } from "./ipip.js";
 import {
   AddressFamily,
   type Attribute,
@@ -27,10 +28,12 @@ export interface Link {
   /** Switched on, and with carrier where the device knows it (IFF_RUNNING). */
   readonly isRunning: boolean;
   readonly isLoopback: boolean;
-  /** `tun`, `veth`, `bridge`, `vxlan` …; null for hardware and loopback. */
+  /** `tun`, `veth`, `bridge`, `vxlan`, `ipip` …; null for hardware and loopback. */
   readonly kind: string | null;
   /** Of a VXLAN device. */
   readonly vxlan: VxlanParameters | null;
+  /** Of an ipip device. */
+  readonly ipip: IpipParameters | null;
   /** Free text for people and programs (`ip link set … alias`). */
   readonly alias: string | null;
   /** Hardware address in hex with colons; null when the device has none. */
@@ -78,6 +81,13 @@ export interface NewVxlanLink {
   readonly mtuBytes: number;
   readonly hardwareAddress: string;
   readonly vxlan: NewVxlan;
+}
+
+/** An ipip device that is to be made, as {@link NewVxlanLink}. */
+export interface NewIpipLink {
+  readonly linkName: string;
+  readonly mtuBytes: number;
+  readonly ipip: NewIpip;
 }
 
 /** Two joined devices that are to be made: one here, its peer in another network namespace. */
@@ -153,6 +163,31 @@ export function encodeVxlanLinkAdd(sequence: number, link: NewVxlanLink): Uint8A
   return encodeMessage({ type: MessageType.newLink, flags, sequence }, linkBody(0, null), attributes);
 }
 
+/** Fails with EEXIST when there is a device of that name, or an ipip device of that local address. */
+export function encodeIpipLinkAdd(sequence: number, link: NewIpipLink): Uint8Array {
+  const attributes = [
+    { type: IFLA.name, value: text(link.linkName) },
+    { type: IFLA.mtu, value: u32(link.mtuBytes) },
+    { type: IFLA.info, value: ipipInfo(encodeIpip(link.ipip)) },
+  ];
+  const flags = MessageFlag.request | MessageFlag.ack | MessageFlag.create | MessageFlag.exclusive;
+  return encodeMessage({ type: MessageType.newLink, flags, sequence }, linkBody(0, null), attributes);
+}
+
+/** Never makes a device: fails with EINVAL where the kernel has ipip, with EOPNOTSUPP where it has not. Loads the module. */
+export function encodeIpipProbe(sequence: number): Uint8Array {
+  const flags = MessageFlag.request | MessageFlag.ack | MessageFlag.create | MessageFlag.exclusive;
+  const info = { type: IFLA.info, value: ipipInfo(encodeImpossibleIpip()) };
+  return encodeMessage({ type: MessageType.newLink, flags, sequence }, linkBody(0, null), [info]);
+}
+
+function ipipInfo(data: Uint8Array): Uint8Array {
+  return encodeAttributes([
+    { type: IFLA_INFO.kind, value: text("ipip") },
+    { type: IFLA_INFO.data, value: data },
+  ]);
+}
+
 /** Fails with EEXIST when either name is taken in its namespace. */
 export function encodeVethLinkAdd(sequence: number, link: NewVethLink): Uint8Array {
   const mtu = { type: IFLA.mtu, value: u32(link.mtuBytes) };
@@ -212,6 +247,7 @@ export function parseLink(payload: Uint8Array): Link | undefined {
     isLoopback: (flags & IFF.loopback) !== 0,
     kind,
     vxlan: (kind === "vxlan" && data !== undefined ? parseVxlan(data) : undefined) ?? null,
+    ipip: kind === "ipip" && data !== undefined ? parseIpip(data) : null,
     alias: readText(attributes.get(IFLA.alias)) || null,
     hardwareAddress: readHardwareAddress(attributes.get(IFLA.address)),
     masterIndex: readU32(attributes.get(IFLA.master)) ?? null,

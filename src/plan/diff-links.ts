@@ -1,9 +1,11 @@
 // The part of the diff that makes, replaces, sets and removes links. Pure. Called by diff.ts.
 import { isDeepStrictEqual } from "node:util";
-import type { Change, LinkChange, LinkRemoval, NewLinkChange } from "../netlink/change.js";
+import type { Change, LinkChange, LinkRemoval, NewIpipLinkChange, NewLinkChange } from "../netlink/change.js";
+import { INHERIT_TOS } from "../netlink/ipip.js";
 import type { Link } from "../netlink/link.js";
-import type { NewVxlan } from "../netlink/vxlan.js";
-import type { LinkPlan, VxlanLinkPlan } from "./plan.js";
+import type { IpipLinkPlan, LinkPlan, MadeLinkPlan, VxlanLinkPlan } from "./plan.js";
+
+type Addition = NewLinkChange | NewIpipLinkChange;
 
 export interface LinkDiff {
   readonly changes: readonly Change[];
@@ -20,17 +22,17 @@ export function linkChanges(
 ): LinkDiff {
   const planned = new Set(plans.map(({ name }) => found.get(name)?.index));
   const removals = actual.filter((link) => isOurs(link, alias) && !planned.has(link.index)).map(removal);
-  const additions: NewLinkChange[] = [];
+  const additions: Addition[] = [];
   const settings: LinkChange[] = [];
   const unusable = new Set<string>();
   for (const plan of plans) {
     const link = found.get(plan.name);
-    const vxlan = plan.kind === "vxlan" ? newVxlan(plan, found) : undefined;
-    if (plan.kind === "vxlan" && !isCompatible(link, vxlan)) {
+    const made = plan.kind === "tun" ? null : addition(plan, found);
+    if (plan.kind !== "tun" && !isCompatible(link, made)) {
       unusable.add(plan.name);
-      if (vxlan === undefined) continue; // its underlay is missing
-      if (link?.kind === "vxlan") removals.push(removal(link));
-      additions.push(addition(plan, vxlan));
+      if (made === null) continue; // its underlay is missing
+      if (link?.kind === plan.kind) removals.push(removal(link));
+      additions.push(made);
     } else if (link !== undefined) {
       const change = settingsChange(plan, link, alias);
       if (change !== null) settings.push(change);
@@ -40,28 +42,44 @@ export function linkChanges(
 }
 
 function isOurs(link: Link, alias: string): boolean {
-  return link.kind === "vxlan" && link.alias === alias;
+  return isMadeKind(link.kind) && link.alias === alias;
 }
 
-/** undefined while the link that is to carry it is not there. */
-function newVxlan(plan: VxlanLinkPlan, found: ReadonlyMap<string, Link>): NewVxlan | undefined {
-  const { vni, port, localAddress, isLearning, isGroupPolicy } = plan;
+/** Kinds of devices that are made by us, and known by their alias. */
+export function isMadeKind(kind: string | null): kind is MadeLinkPlan["kind"] {
+  return kind === "vxlan" || kind === "ipip";
+}
+
+/** null while the link that is to carry it is not there. */
+function addition(plan: MadeLinkPlan, found: ReadonlyMap<string, Link>): Addition | null {
+  return plan.kind === "ipip" ? ipipAddition(plan) : vxlanAddition(plan, found);
+}
+
+function ipipAddition({ name, mtuBytes, localAddress, isDscpInherited }: IpipLinkPlan): NewIpipLinkChange {
+  const ipip = { localAddress, tos: isDscpInherited ? INHERIT_TOS : 0 };
+  return { kind: "add-ipip-link", linkName: name, mtuBytes, ipip };
+}
+
+function vxlanAddition(plan: VxlanLinkPlan, found: ReadonlyMap<string, Link>): NewLinkChange | null {
+  const { name, mtuBytes, macAddress, vni, port, localAddress, isLearning, isGroupPolicy } = plan;
   const underlayIndex = found.get(plan.underlay)?.index;
-  if (underlayIndex === undefined) return undefined;
-  return { vni, port, localAddress, underlayIndex, isLearning, isGroupPolicy, hasUdpChecksum: true };
+  if (underlayIndex === undefined) return null;
+  const vxlan = { vni, port, localAddress, underlayIndex, isLearning, isGroupPolicy, hasUdpChecksum: true };
+  return { kind: "add-link", linkName: name, mtuBytes, hardwareAddress: macAddress, vxlan };
 }
 
 /** A device that only differs in name, MTU, MAC or state is set right; any other is replaced. */
-function isCompatible(link: Link | undefined, wanted: NewVxlan | undefined): boolean {
-  return wanted !== undefined && isDeepStrictEqual(link?.vxlan, { ...wanted, remoteAddress: null, isExternal: false });
+function isCompatible(link: Link | undefined, wanted: Addition | null): boolean {
+  if (wanted === null) return false;
+  if (wanted.kind === "add-link") {
+    return isDeepStrictEqual(link?.vxlan, { ...wanted.vxlan, remoteAddress: null, isExternal: false });
+  }
+  const asInnerPacket = { remoteAddress: null, ttl: 0, hasPathMtuDiscovery: false, isPlain: true };
+  return isDeepStrictEqual(link?.ipip, { ...wanted.ipip, ...asInnerPacket });
 }
 
 function removal(link: Link): LinkRemoval {
   return { kind: "remove-link", linkIndex: link.index, linkName: link.name };
-}
-
-function addition({ name, mtuBytes, macAddress }: VxlanLinkPlan, vxlan: NewVxlan): NewLinkChange {
-  return { kind: "add-link", linkName: name, mtuBytes, hardwareAddress: macAddress, vxlan };
 }
 
 function settingsChange(plan: LinkPlan, link: Link, alias: string): LinkChange | null {
@@ -70,7 +88,7 @@ function settingsChange(plan: LinkPlan, link: Link, alias: string): LinkChange |
     mtuBytes: wanted(plan.mtuBytes, link.mtuBytes),
     txQueueLength: plan.kind === "tun" ? wanted(plan.txQueueLength, link.txQueueLength) : null,
     name: wanted(plan.name, link.name),
-    alias: plan.kind === "vxlan" ? wanted(alias, link.alias) : null,
+    alias: isMadeKind(plan.kind) ? wanted(alias, link.alias) : null,
     hardwareAddress: plan.kind === "vxlan" ? wanted(plan.macAddress, link.hardwareAddress) : null,
   };
   if (Object.values(settings).every((value) => value === null)) return null;

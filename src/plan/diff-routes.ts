@@ -4,12 +4,14 @@ import { covers, type IpFamily, type Prefix, parsePrefix } from "../net/prefix.j
 import type { RouteChange, RouteRemoval } from "../netlink/change.js";
 import type { Link } from "../netlink/link.js";
 import {
+  BIRD_ROUTE_PROTOCOL,
   HOPSACK_ROUTE_PROTOCOL,
   KERNEL_ROUTE_PROTOCOL,
   type NextHop,
   type Route,
   RouteType,
 } from "../netlink/route.js";
+import { isMadeKind } from "./diff-links.js";
 import type { RoutePlan } from "./plan.js";
 
 /** The metric of a route that names none: 0, and for IPv6 IP6_RT_PRIO_USER. */
@@ -53,7 +55,7 @@ export function routeChanges(
 
 function ownershipOf(routes: readonly Route[], ownLinks: readonly Link[], networks: readonly Prefix[]): Ownership {
   const ownIndexes = new Set(ownLinks.map(({ index }) => index));
-  const vxlanIndexes = new Set(ownLinks.filter(({ kind }) => kind === "vxlan").map(({ index }) => index));
+  const madeIndexes = new Set(ownLinks.filter(({ kind }) => isMadeKind(kind)).map(({ index }) => index));
   const isWithin = ({ nextHops }: Route, indexes: ReadonlySet<number>): boolean =>
     nextHops.length > 0 && nextHops.every(({ linkIndex }) => linkIndex !== null && indexes.has(linkIndex));
   const isInNetworks = (route: Route): boolean => {
@@ -62,9 +64,10 @@ function ownershipOf(routes: readonly Route[], ownLinks: readonly Link[], networ
   };
   const isMarked = (route: Route): boolean =>
     route.protocol === HOPSACK_ROUTE_PROTOCOL && (isWithin(route, ownIndexes) || isInNetworks(route));
-  // An adopted flannel device has flannel's routes; without our neighbours no other route into it leads anywhere.
+  // An adopted flannel device has flannel's routes; the kernel's go with their addresses, and BIRD looks after its own.
+  const others: readonly number[] = [KERNEL_ROUTE_PROTOCOL, BIRD_ROUTE_PROTOCOL];
   const isAdopted = (route: Route): boolean =>
-    route.protocol !== KERNEL_ROUTE_PROTOCOL && isWithin(route, vxlanIndexes) && isInNetworks(route);
+    !others.includes(route.protocol) && isWithin(route, madeIndexes) && isInNetworks(route);
   const ours = new Set(routes.filter((route) => isMarked(route) || isAdopted(route)));
   return { isOurs: (route) => ours.has(route), isOnOwnLink: (route) => isWithin(route, ownIndexes) };
 }

@@ -7,7 +7,7 @@ import type { Link } from "../netlink/link.js";
 import type { FdbEntry, Neighbor } from "../netlink/neigh.js";
 import type { Route } from "../netlink/route.js";
 import { addressChanges } from "./diff-addresses.js";
-import { linkChanges } from "./diff-links.js";
+import { isMadeKind, linkChanges } from "./diff-links.js";
 import { fdbChanges, neighborChanges } from "./diff-neighbors.js";
 import { routeChanges } from "./diff-routes.js";
 import type { NetlinkPlan } from "./plan.js";
@@ -28,7 +28,7 @@ export interface ActualState {
 export interface Marks {
   /** Routes with our protocol number are ours within these: another hopsackd of another Network may run on this host. */
   readonly networks: readonly Prefix[];
-  /** VXLAN devices with this alias are ours, whatever their names. */
+  /** Devices of the kinds that we make with this alias are ours, whatever their names. */
   readonly alias: string;
 }
 
@@ -40,8 +40,8 @@ export interface Diff {
 }
 
 /**
- * Ours are: the plan's links with every global address, permanent neighbour and forwarding entry on them, VXLAN devices and
- * routes that carry our marks, and on VXLAN devices of the plan any route within the Network.
+ * Ours are: the plan's links with every global address, permanent neighbour and forwarding entry on them, VXLAN and ipip
+ * devices and routes that carry our marks, and on such devices of the plan any route within the Network but BIRD's.
  */
 export function diffPlan(actual: ActualState, plan: NetlinkPlan, marks: Marks): Diff {
   const found = findLinks(actual, plan);
@@ -96,6 +96,6 @@ function linkNames({ links, addresses, routes }: NetlinkPlan): Set<string> {
 }
 
 function missingLinks(plan: NetlinkPlan, found: ReadonlyMap<string, Link>): string[] {
-  const isMadeHere = new Set(plan.links.filter(({ kind }) => kind === "vxlan").map(({ name }) => name));
+  const isMadeHere = new Set(plan.links.filter(({ kind }) => isMadeKind(kind)).map(({ name }) => name));
   return [...linkNames(plan)].filter((name) => !found.has(name) && !isMadeHere.has(name));
 }

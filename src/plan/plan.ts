@@ -2,7 +2,10 @@
 // backend/*.ts, made true by kernel/ and dataplane/. Addresses, prefixes and MACs are canonical text.
 
 /** A device of ours; everything on it is ours. */
-export type LinkPlan = TunLinkPlan | VxlanLinkPlan;
+export type LinkPlan = TunLinkPlan | MadeLinkPlan;
+
+/** Made by the kernel's reconciler. */
+export type MadeLinkPlan = VxlanLinkPlan | IpipLinkPlan;
 
 /** Opened by the pump, and gone with it. */
 interface TunLinkPlan {
@@ -12,7 +15,6 @@ interface TunLinkPlan {
   readonly txQueueLength: number | null;
 }
 
-/** Made by the kernel's reconciler. */
 export interface VxlanLinkPlan {
   readonly kind: "vxlan";
   readonly name: string;
@@ -25,6 +27,17 @@ export interface VxlanLinkPlan {
   readonly underlay: string;
   readonly isLearning: boolean;
   readonly isGroupPolicy: boolean;
+}
+
+/** Sends to the gateway of each route, with TTL and DF of the inner packet. */
+export interface IpipLinkPlan {
+  readonly kind: "ipip";
+  readonly name: string;
+  readonly mtuBytes: number;
+  /** Source of the outer packets. */
+  readonly localAddress: string;
+  /** The outer packets have the DSCP of the inner ones; else 0. */
+  readonly isDscpInherited: boolean;
 }
 
 interface AddressPlan {
@@ -134,6 +147,16 @@ export interface BgpPlan {
   readonly blackholeMetric: number;
   readonly bfd: BfdMode;
   readonly sessions: readonly BgpSessionPlan[];
+  /** null: packets travel as they are. */
+  readonly tunnel: BgpTunnelPlan | null;
+}
+
+/** Which routes that BIRD hears lead into a tunnel: those to next hops for which the longest of `plain` and `tunnelled` says so, or none. */
+export interface BgpTunnelPlan {
+  readonly device: string;
+  /** Next hops that are reached without it. */
+  readonly plain: readonly string[];
+  readonly tunnelled: readonly string[];
 }
 
 export interface Plan {

@@ -12,6 +12,7 @@ import { request } from "node:http";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import t, { type Test } from "tap";
+import { Rtnetlink } from "../../src/kernel/rtnetlink.js";
 import {
   Daemon,
   filesIn,
@@ -78,7 +79,26 @@ async function inUse(host: Host, protocol: keyof typeof TAKE_PORT, port: number)
   };
 }
 
-/** Whether users other than root exist in this user namespace. */
+async function rawSocket(host: Host): Promise<() => Promise<void>> {
+  const open =
+    'import socket; s = socket.socket(socket.AF_INET, socket.SOCK_RAW, 4); print("open", flush=True); input()';
+  const holder = spawn("ip", ["netns", "exec", host.name, "python3", "-c", open]);
+  await once(holder.stdout, "data");
+  return async () => {
+    holder.kill("SIGKILL");
+    await once(holder, "close");
+  };
+}
+
+function hasIpip(): boolean {
+  const rtnetlink = new Rtnetlink();
+  try {
+    return rtnetlink.hasIpip();
+  } finally {
+    rtnetlink.close();
+  }
+}
+
 const BAD_DAYS: readonly BadDay[] = [
   {
     name: "without CAP_NET_ADMIN",
@@ -104,6 +124,34 @@ const BAD_DAYS: readonly BadDay[] = [
     code: "PORT_TAKEN",
     sentence: /UDP port 8285 on 192\.168\.50\.10 is in use; .*ss -lunp/,
     prepare: (host) => inUse(host, "udp", 8285),
+  },
+  {
+    name: "without CAP_NET_RAW, which IP-in-IP needs",
+    flags: ["--backend", "ipip", "--ipip-engine", "userspace"],
+    wrapper: ["setpriv", "--bounding-set", "-net_raw"],
+    code: "NOT_PERMITTED",
+    sentence: /opening a raw socket .*CAP_NET_RAW/,
+  },
+  {
+    name: "with another program that takes IP-in-IP packets",
+    flags: ["--backend", "ipip", "--ipip-engine", "userspace"],
+    code: "PORT_TAKEN",
+    sentence: /another program takes IP-in-IP packets on 0\.0\.0\.0 .*ss -awnp/,
+    prepare: rawSocket,
+  },
+  {
+    name: "with IP-in-IP and flannel's UDP loop",
+    flags: ["--backend", "ipip", "--ipip-engine", "userspace", "--naive"],
+    code: "BAD_OPTION",
+    status: 2,
+    sentence: /--naive is flannel's loop for UDP/,
+  },
+  {
+    name: "with IP-in-IP by a kernel that has none",
+    skip: hasIpip() && "this kernel has ipip devices",
+    flags: ["--backend", "ipip", "--ipip-engine", "kernel"],
+    code: "KERNEL_REFUSED",
+    sentence: /this kernel has no ipip; load it with: modprobe ipip, or start without --ipip-engine kernel/,
   },
   {
     name: "with the port for metrics taken",

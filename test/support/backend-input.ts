@@ -21,6 +21,8 @@ export function backendInput(config: object = {}, changes: Partial<BackendInput>
     identity: { machineId: "0123456789abcdef0123456789abcdef", nodeName: "h1" },
     reach: NO_REACH,
     vxlanEngine: "kernel",
+    ipipEngine: "kernel",
+    ipipDevice: "flannel.ipip",
     ...changes,
   };
 }

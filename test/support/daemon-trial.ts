@@ -160,6 +160,8 @@ export class Trial {
         transmitDrops: () => 0,
         removeBirdRoutes: () => {},
         birdSubnets: () => new Set(),
+        hasIpip: () => true,
+        findIpipRival: () => null,
         linkReach: () => this.reach,
         watchTables: () => () => {},
         attachFilters: () => () => () => {},

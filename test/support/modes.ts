@@ -129,6 +129,53 @@ export const BGP: Mode = {
   }),
 };
 
+const USERSPACE_IPIP = ["--ipip-engine", "userspace"];
+
+export const IPIP: Mode = {
+  ...COMMON,
+  name: "ipip, userspace engine",
+  backend: { Type: "ipip" },
+  flags: () => USERSPACE_IPIP,
+  mtuBytes: 1480,
+  isKernels: false,
+  traces: (own) => pump("flannel.ipip", 1480, own),
+};
+
+export const IPIP_CROSS_SUBNET: Mode = {
+  ...IPIP,
+  name: "ipip across subnets, userspace engine",
+  backend: { Type: "ipip", Mode: "cross-subnet" },
+  traces: (own, peers) => {
+    const { routes, ...tunnel } = pump("flannel.ipip", 1480, own);
+    return { ...tunnel, routes: [...routes, ...peers.filter((peer) => isOnLink(own, peer)).map(byGateway)] };
+  },
+};
+
+export const IPIP_NEVER: Mode = {
+  ...HOST_GW,
+  name: "ipip that never tunnels",
+  backend: { Type: "ipip", Mode: "never" },
+};
+
+/** BIRD's routes, some or all of them through the device. */
+const bgpWithIpip = (word: string, isTunnelled: (own: Member, peer: Member) => boolean): Mode => ({
+  ...IPIP,
+  name: `bgp, IPIP ${word}`,
+  backend: { Type: "bgp", IPIP: word },
+  traces: (own, peers) => {
+    const { routes: _, ...tunnel } = pump("flannel.ipip", 1480, own);
+    const blackhole = `blackhole ${subnet(own)} proto bird metric 32`;
+    const route = (peer: Member): string => {
+      const device = isTunnelled(own, peer) ? "flannel.ipip proto bird onlink" : "eth0 proto bird";
+      return `${subnet(peer)} via ${peer.address} dev ${device}`;
+    };
+    return { ...tunnel, routes: [blackhole, ...peers.map(route)] };
+  },
+});
+
+export const BGP_IPIP_ALWAYS = bgpWithIpip("Always", () => true);
+export const BGP_IPIP_CROSS_SUBNET = bgpWithIpip("CrossSubnet", (own, peer) => !isOnLink(own, peer));
+
 export const ALLOC: Mode = {
   ...COMMON,
   name: "alloc",

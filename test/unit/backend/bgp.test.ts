@@ -131,3 +131,42 @@ t.test("a network with IPv6, and an address that is not the interface's, are ref
     message: /and bgp routes to addresses on the link/,
   });
 });
+
+t.test(
+  "IPIP Always: every host by the tunnel, the site's routers not; the device is there before BIRD needs it",
+  async (t) => {
+    const options = { IPIP: "Always", Peers: [{ Address: "192.168.50.254", ASNumber: 65_001 }] };
+    const backend = createBgpBackend(input(options));
+    const plan = backend.plan(peer(2), [peer(3), peer(4, "172.16.0.4")]);
+    t.match(backend, { overheadBytes: 20, deviceNames: ["flannel.ipip"], socket: null });
+    t.match(plan.links, [{ kind: "ipip", name: "flannel.ipip", localAddress: "192.168.50.2" }]);
+    t.strictSame(plan.addresses, [{ link: "flannel.ipip", address: "10.244.2.0/32" }]);
+    t.strictSame([plan.routes, plan.pumpRoutes], [[], []]);
+    t.strictSame(plan.bgp?.tunnel, { device: "flannel.ipip", plain: ["192.168.50.254/32"], tunnelled: [] });
+    t.equal(backend.probeAddress(peer(3)), "10.244.3.0");
+  },
+);
+
+t.test(
+  "IPIP CrossSubnet: by the tunnel to hosts that are not on the link, as the kernel has its prefix now",
+  async (t) => {
+    const reach: LinkReach = { ...LAN, onLink: [prefix("192.168.50.0/25")], elsewhere: [prefix("192.168.50.64/26")] };
+    const made = input({ IPIP: "CrossSubnet" }, 2, { reach, ipipEngine: "userspace", ipipDevice: "tunl0" });
+    const plan = createBgpBackend(made).plan(peer(2), [peer(3), peer(4, "172.16.0.4")]);
+    t.strictSame(plan.bgp?.tunnel, { device: "tunl0", plain: ["192.168.50.0/25"], tunnelled: ["192.168.50.64/26"] });
+    t.match(plan.links, [{ kind: "tun", name: "tunl0", mtuBytes: 1480 }]);
+    t.strictSame(
+      plan.pumpRoutes.map(({ endpoint }) => endpoint.address),
+      ["192.168.50.3", "172.16.0.4"],
+    );
+    t.equal(createBgpBackend(made).objectionTo(peer(4, "172.16.0.4")), null);
+  },
+);
+
+t.test("without IPIP a host behind a router is told of it", async (t) => {
+  t.match(createBgpBackend(input()).objectionTo(peer(4, "172.16.0.4")), /set Backend\.IPIP to CrossSubnet/);
+  t.throws(() => createBgpBackend(input({ IPIP: "Sometimes" })), {
+    code: "BAD_CONFIG",
+    message: /^Backend\.IPIP "Sometimes" is not accepted/,
+  });
+});

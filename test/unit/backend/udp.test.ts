@@ -67,6 +67,8 @@ t.test("publishes a lease like flannel's: public IP, no data", async (t) => {
 t.test("opens the configured port with no header", async (t) => {
   const bare = {
     tunName: "flannel0",
+    protocol: "udp",
+    isDscpInherited: false,
     sourcePorts: 0,
     innerMtuBytes: 1472,
     headerBytes: 0,

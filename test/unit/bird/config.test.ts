@@ -17,7 +17,7 @@ function protocols(sessions: readonly BgpSessionPlan[], changes: Partial<BgpPlan
 function configOf(sessions: readonly BgpSessionPlan[], changes: Partial<BgpPlan> = {}): string {
   const plan: BgpPlan = {
     ...{ localAddress: "192.168.50.10", asNumber: 64_512, underlay: "eth0" },
-    ...{ network: "10.244.0.0/16", subnet: "10.244.1.0/24", blackholeMetric: 0, bfd: "off", sessions },
+    ...{ network: "10.244.0.0/16", subnet: "10.244.1.0/24", blackholeMetric: 0, bfd: "off", sessions, tunnel: null },
     ...changes,
   };
   return birdConfig(plan, "/run/bird.log");
@@ -63,3 +63,27 @@ t.test("names are calicoctl's", async (t) => {
   t.equal(sessionName(session("mesh")), "Mesh_192_168_50_11");
   t.equal(sessionName(session("node")), "Node_192_168_50_11");
 });
+
+t.test(
+  "routes into a tunnel name the device, on-link, before the gateway; the longest prefix of the next hop decides",
+  async (t) => {
+    t.notMatch(configOf([]), "onlink");
+    const tunnel = {
+      device: "tunl0",
+      plain: ["192.168.50.0/24", "192.168.50.254/32"],
+      tunnelled: ["192.168.50.128/25"],
+    };
+    const way = 'onlink = true; ifname = "tunl0"; gw = bgp_next_hop;';
+    const text = configOf([], { tunnel });
+    t.match(
+      text,
+      [
+        "  if bgp_next_hop ~ 192.168.50.254/32 then accept;",
+        `  if bgp_next_hop ~ 192.168.50.128/25 then { ${way} accept; }`,
+        "  if bgp_next_hop ~ 192.168.50.0/24 then accept;",
+        `  ${way}`,
+        "  accept;\n}",
+      ].join("\n"),
+    );
+  },
+);

@@ -20,6 +20,7 @@ const PLAN: BgpPlan = {
   blackholeMetric: 0,
   bfd: "off",
   sessions: [PEER],
+  tunnel: null,
 };
 const BEGAN = Date.parse("2026-11-21T16:40:07");
 const LATER = BEGAN + 11_000;

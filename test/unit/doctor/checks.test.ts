@@ -21,6 +21,7 @@ const TUN: Link = {
   isLoopback: false,
   kind: "tun",
   vxlan: null,
+  ipip: null,
   alias: null,
   hardwareAddress: null,
   masterIndex: null,

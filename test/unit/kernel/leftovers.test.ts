@@ -27,6 +27,7 @@ function link(index: number, name: string, kind: string | null, changes: Partial
     isLoopback: false,
     kind,
     vxlan: null,
+    ipip: null,
     alias: null,
     hardwareAddress: null,
     masterIndex: null,
@@ -69,6 +70,12 @@ t.test("our VXLAN devices by alias, with their routes; another instance's and it
   const others = link(6, "flannel.2", "vxlan", { alias: "hopsack other" });
   const on = (linkIndex: number): Route => ({ ...ROUTE, nextHops: [{ linkIndex, gateway: "10.244.2.0" }] });
   t.same(await found([ours, others], [on(5), on(6)], null, true), ["device renamed"]);
+});
+
+t.test("our ipip devices by alias, whatever their names", async (t) => {
+  const ours = link(5, "tunl7", "ipip", { alias: "hopsack unit-test" });
+  const others = [link(6, "tunl0", "ipip"), link(7, "flannel.ipip", "ipip", { alias: "hopsack other" })];
+  t.same(await found([ours, ...others], []), ["device tunl7"]);
 });
 
 t.test("a TUN device that a process has open stays; an unused one goes when our route lies on it", async (t) => {

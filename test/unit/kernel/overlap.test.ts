@@ -16,6 +16,7 @@ const LINKS: Link[] = ["lo", "eth0", "cni0", "flannel0"].map((name, position) =>
   isLoopback: name === "lo",
   kind: null,
   vxlan: null,
+  ipip: null,
   alias: null,
   hardwareAddress: null,
   masterIndex: null,

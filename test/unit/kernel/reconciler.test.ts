@@ -28,6 +28,7 @@ const FLANNEL0: Link = {
   isLoopback: false,
   kind: "tun",
   vxlan: null,
+  ipip: null,
   alias: null,
   hardwareAddress: null,
   masterIndex: null,

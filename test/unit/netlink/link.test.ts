@@ -49,6 +49,7 @@ t.test("a link is read with its kind, address and counters", async (t) => {
     isLoopback: false,
     kind: "tun",
     vxlan: null,
+    ipip: null,
     alias: null,
     hardwareAddress: "02:00:00:ab:cd:ef",
     masterIndex: 3,
@@ -66,7 +67,15 @@ t.test("a link is read with its kind, address and counters", async (t) => {
 
 t.test("what a link does not have is null", async (t) => {
   const link = parseLink(payload(1, 0x8, [{ type: NAME, value: text("lo") }]));
-  const absent = { kind: null, vxlan: null, alias: null, hardwareAddress: null, masterIndex: null, stats: null };
+  const absent = {
+    kind: null,
+    vxlan: null,
+    ipip: null,
+    alias: null,
+    hardwareAddress: null,
+    masterIndex: null,
+    stats: null,
+  };
   t.match(link, { index: 1, isUp: false, isRunning: false, isLoopback: true, ...absent });
   t.equal(parseLink(payload(1, 0, [])), undefined, "no name, no link");
 });

@@ -1,6 +1,7 @@
 // plan/diff-links: which devices are made, replaced, set right and removed.
 import t from "tap";
 import { objectOf } from "../../../src/netlink/change.js";
+import type { IpipParameters } from "../../../src/netlink/ipip.js";
 import type { Link } from "../../../src/netlink/link.js";
 import type { VxlanParameters } from "../../../src/netlink/vxlan.js";
 import { linkChanges } from "../../../src/plan/diff-links.js";
@@ -42,6 +43,7 @@ function link(index: number, name: string, differences: Partial<Link> = {}): Lin
     isLoopback: false,
     kind: null,
     vxlan: null,
+    ipip: null,
     alias: null,
     hardwareAddress: MAC,
     masterIndex: null,
@@ -129,4 +131,47 @@ t.test("devices of others stay", async (t) => {
     link(10, "br0", { kind: "bridge", alias: ALIAS }),
   ];
   t.strictSame(diff([ETH0, device(), ...others]), []);
+});
+
+const IPIP_PLAN: LinkPlan = {
+  ...{ kind: "ipip", name: "flannel.ipip", mtuBytes: 1480, localAddress: "192.168.50.10", isDscpInherited: false },
+};
+const IPIP_PARAMETERS: IpipParameters = {
+  ...{ localAddress: "192.168.50.10", remoteAddress: null, ttl: 0, tos: 0 },
+  ...{ hasPathMtuDiscovery: false, isPlain: true },
+};
+
+function ipip(differences: Partial<Link> = {}, parameters: Partial<IpipParameters> = {}): Link {
+  const own = { kind: "ipip", alias: ALIAS, mtuBytes: 1480, hardwareAddress: null };
+  return link(8, "flannel.ipip", { ...own, ipip: { ...IPIP_PARAMETERS, ...parameters }, ...differences });
+}
+
+t.test(
+  "an ipip device is made, set right in place, adopted without mark, and goes when it is not planned",
+  async (t) => {
+    t.strictSame(diff([], [IPIP_PLAN]), ["add-ipip-link flannel.ipip local 192.168.50.10"]);
+    t.strictSame(diff([ipip()], [IPIP_PLAN]), []);
+    const flannels = ipip({ alias: null, mtuBytes: 1400, isUp: false });
+    t.strictSame(diff([flannels], [IPIP_PLAN]), [`set-link flannel.ipip up mtu 1480 alias "${ALIAS}"`]);
+    t.strictSame(diff([ipip()], []), ["remove-link flannel.ipip"]);
+    t.strictSame(diff([ipip({ alias: null })], []), [], "somebody else's");
+  },
+);
+
+t.test("any other difference replaces an ipip device", async (t) => {
+  const differences: Partial<IpipParameters>[] = [
+    { localAddress: null },
+    { remoteAddress: "192.168.50.11" },
+    { ttl: 64 },
+    { tos: 1 },
+    { hasPathMtuDiscovery: true },
+    { isPlain: false },
+  ];
+  for (const parameters of differences) {
+    t.strictSame(
+      diff([ipip({}, parameters)], [IPIP_PLAN]),
+      ["remove-link flannel.ipip", "add-ipip-link flannel.ipip local 192.168.50.10"],
+      JSON.stringify(parameters),
+    );
+  }
 });

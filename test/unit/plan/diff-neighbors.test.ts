@@ -14,6 +14,7 @@ const DEVICE: Link = {
   isLoopback: false,
   kind: "vxlan",
   vxlan: null,
+  ipip: null,
   alias: null,
   hardwareAddress: null,
   masterIndex: null,

@@ -36,6 +36,7 @@ function link(index: number, name: string, differences: Partial<Link> = {}): Lin
     isLoopback: false,
     kind: null,
     vxlan: null,
+    ipip: null,
     alias: null,
     hardwareAddress: null,
     masterIndex: null,

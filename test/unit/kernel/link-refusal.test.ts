@@ -1,7 +1,7 @@
-// kernel/vxlan-refusal: what a kernel that refuses a VXLAN device is understood to say. Real refusals: test/netns/vxlan.test.ts
+// kernel/link-refusal: what a kernel that refuses a device is understood to say. Real refusals: test/netns/vxlan.test.ts
 import t from "tap";
 import { HopsackError } from "../../../src/errors.js";
-import { explainVxlan } from "../../../src/kernel/vxlan-refusal.js";
+import { explainLink } from "../../../src/kernel/link-refusal.js";
 import type { Change } from "../../../src/netlink/change.js";
 import { NO_SETTINGS } from "../../../src/netlink/link.js";
 
@@ -29,15 +29,28 @@ function refused(errno: string): HopsackError {
 }
 
 t.test("a kernel without VXLAN is told apart, with the cure", async (t) => {
-  t.match(explainVxlan(ADD, refused("EOPNOTSUPP")), {
+  t.match(explainLink(ADD, refused("EOPNOTSUPP")), {
     code: "KERNEL_REFUSED",
     message: /^the kernel refused \(EOPNOTSUPP\); this kernel has no VXLAN; load it with: modprobe vxlan/,
   });
 });
 
 t.test("a taken name or VNI is DEVICE_BUSY, a taken port PORT_TAKEN", async (t) => {
-  t.match(explainVxlan(ADD, refused("EEXIST")), { code: "DEVICE_BUSY", message: /name flannel\.1 or the VNI 1/ });
-  t.match(explainVxlan(UP, refused("EADDRINUSE")), { code: "PORT_TAKEN", message: /Backend\.Port/ });
+  t.match(explainLink(ADD, refused("EEXIST")), { code: "DEVICE_BUSY", message: /name flannel\.1 or the VNI 1/ });
+  t.match(explainLink(UP, refused("EADDRINUSE")), { code: "PORT_TAKEN", message: /Backend\.Port/ });
+});
+
+t.test("a kernel without ipip is told apart, with the cure, and a name or address that is taken", async (t) => {
+  const ipip = { localAddress: "192.168.50.1", tos: 0 };
+  const add: Change = { kind: "add-ipip-link", linkName: "tunl0", mtuBytes: 1480, ipip };
+  t.match(explainLink(add, refused("EOPNOTSUPP")), {
+    code: "KERNEL_REFUSED",
+    message: /this kernel has no ipip; load it with: modprobe ipip, or start without --ipip-engine kernel$/,
+  });
+  t.match(explainLink(add, refused("EEXIST")), {
+    code: "DEVICE_BUSY",
+    message: /the name tunl0, or .* --ipip-device$/,
+  });
 });
 
 t.test("any other refusal stays as it is", async (t) => {
@@ -47,6 +60,6 @@ t.test("any other refusal stays as it is", async (t) => {
     [{ kind: "remove-link", linkIndex: 7, linkName: "flannel.1" }, "EOPNOTSUPP"],
   ] as const) {
     const error = refused(errno);
-    t.equal(explainVxlan(change, error), error);
+    t.equal(explainLink(change, error), error);
   }
 });
