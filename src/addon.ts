@@ -119,6 +119,8 @@ interface NativeAcceleratorOptions {
   readonly tunIfIndex: number;
   /** Of the outer IPv4 header: 17 for UDP, 4 for IP-in-IP. */
   readonly protocol: number;
+  /** What of the inner type of service, or traffic class, is the outer one's too. */
+  readonly tosMask: number;
   readonly sourcePorts: readonly number[];
   /** What lies between the outer UDP header and the inner packet: at most 64. */
   readonly headerBytes: number;

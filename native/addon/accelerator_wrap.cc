@@ -54,6 +54,7 @@ class AcceleratorWrap : public Napi::ObjectWrap<AcceleratorWrap> {
           options.Get("underlayIfIndex").As<Napi::Number>().Uint32Value(),
           options.Get("tunIfIndex").As<Napi::Number>().Uint32Value(),
           static_cast<uint8_t>(options.Get("protocol").As<Napi::Number>().Uint32Value()),
+          static_cast<uint8_t>(options.Get("tosMask").As<Napi::Number>().Uint32Value()),
           ParsePorts(options.Get("sourcePorts")),
           options.Get("headerBytes").As<Napi::Number>().Uint32Value(),
           options.Get("endsInEthernet").ToBoolean(),

@@ -30,7 +30,6 @@ static_assert(kMaxEncapBytes <= ACCEL_HEADER_BYTES);
 
 constexpr uint32_t kMaxRoutes = 1 << 17;
 constexpr uint32_t kEthernetBytes = 14;
-constexpr uint32_t kEcn = 3;
 constexpr uint32_t kOnlyEntry = 0;
 
 UniqueFd MakeTable(uint32_t key_bytes, const char* name) {
@@ -71,7 +70,7 @@ accel_settings SettingsOf(const AcceleratorOptions& options) {
   settings.tun_if_index = options.tun_if_index;
   settings.room_flags = RoomFlags(options);
   settings.header_bytes = options.header_bytes;
-  settings.tos_mask = kEcn;
+  settings.tos_mask = options.tos_mask;
   const std::vector<uint16_t>& ports = options.source_ports;
   settings.source_port_mask = ports.size() > 1 ? ACCEL_SOURCE_PORTS - 1 : 0;
   for (size_t i = 0; i < ACCEL_SOURCE_PORTS && !ports.empty(); i++) {

@@ -22,6 +22,8 @@ struct AcceleratorOptions {
   unsigned tun_if_index;
   /** Of the outer IPv4 header: IPPROTO_UDP, or IPPROTO_IPIP. */
   uint8_t protocol;
+  /** What of the inner type of service, or traffic class, is the outer one's too: ECN (RFC 6040), or all of it. */
+  uint8_t tos_mask;
   /** Ports that the pump sends from; one or more, in UDP. */
   std::vector<uint16_t> source_ports;
   /** Between the UDP header and the inner packet, at most ACCEL_HEADER_BYTES; the same in all routes. */

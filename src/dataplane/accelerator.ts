@@ -50,6 +50,7 @@ export interface AcceleratedPump {
   readonly naive: boolean;
 }
 
+const ECN_MASK = 0x03;
 const NOTHING: AcceleratorCounts = {
   tx_packets: 0,
   tx_bytes: 0,
@@ -91,6 +92,7 @@ export class Accelerator {
         underlayIfIndex: underlay.linkIndex,
         tunIfIndex: tun.ifIndex,
         protocol: IPPROTO_UDP,
+        tosMask: ECN_MASK,
         sourcePorts,
         headerBytes: socket.headerBytes,
         endsInEthernet: socket.endsInEthernet,

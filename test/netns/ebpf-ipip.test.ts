@@ -16,10 +16,20 @@ import { pings, received, sha256, startScript } from "../support/traffic.js";
 const MTU_BYTES = 1480;
 const STREAM_BYTES = 20_000_000;
 const CONGESTION_EXPERIENCED = 3;
+/** What of the inner type of service b, and a, put into the outer header. */
+const [ALL, ECN] = [0xff, 0x03];
 const DIST = "/media/dist";
 
+interface Setup {
+  /** Of the peer. */
+  readonly subnet: string;
+  readonly tosMask: number;
+  /** Its link's index. */
+  readonly underlay: number;
+}
+
 /** Loads the programs, and prints what they counted for each line that it is sent. */
-const carrier = (own: Host, peer: Host, subnet: string, indexOfUnderlay: number): string => `
+const carrier = (own: Host, peer: Host, { subnet, tosMask, underlay }: Setup): string => `
 (async () => {
   const { loadAddon } = await import("${DIST}/addon.js");
   const { encodeFib } = await import("${DIST}/dataplane/fib-records.js");
@@ -31,10 +41,11 @@ const carrier = (own: Host, peer: Host, subnet: string, indexOfUnderlay: number)
     offloads: { tso: true, uso: true, udpGso: true, udpGro: true, tunGro: true },
     counters: wordsFor(addon.counterNames.length), peerBytes: wordsFor(64), handedOver: null,
   });
+  globalThis.device = pump; // or it goes with the next garbage collection
   const nothing = { value: new Uint8Array(), mask: new Uint8Array() };
   const accelerator = new addon.Accelerator({
-    bindAddress: "${own.address}", bindPort: 0, underlayIfIndex: ${indexOfUnderlay}, tunIfIndex: pump.tunIfIndex,
-    protocol: 4, sourcePorts: [], headerBytes: 0, endsInEthernet: false, expectedV4: nothing, expectedV6: nothing,
+    bindAddress: "${own.address}", bindPort: 0, underlayIfIndex: ${underlay}, tunIfIndex: pump.tunIfIndex,
+    protocol: 4, tosMask: ${tosMask}, sourcePorts: [], headerBytes: 0, endsInEthernet: false, expectedV4: nothing, expectedV6: nothing,
   });
   accelerator.attach();
   const endpoint = { address: "${peer.address}", port: 0 };
@@ -55,13 +66,18 @@ class Carrier {
     child.stdout?.on("data", (chunk: Buffer) => this.#lines.push(...`${chunk}`.trim().split("\n")));
   }
 
-  static async start(t: Test, own: Host, peer: Host, subnets: { own: string; peer: string }): Promise<Carrier> {
-    const index = Number(ipJson(`-n ${own.name} link show eth0`)[0]?.ifindex);
-    const child = startScript(own, carrier(own, peer, subnets.peer, index));
+  static async start(
+    t: Test,
+    own: Host,
+    peer: Host,
+    { address, ...setup }: Omit<Setup, "underlay"> & { address: string },
+  ): Promise<Carrier> {
+    const underlay = Number(ipJson(`-n ${own.name} link show eth0`)[0]?.ifindex);
+    const child = startScript(own, carrier(own, peer, { ...setup, underlay }));
     t.teardown(() => child.kill());
     const started = new Carrier(child);
     await until("the programs are there", () => started.#lines.includes("ready"));
-    run(`ip -n ${own.name} addr add ${subnets.own.replace("/24", "/32")} dev tun0`);
+    run(`ip -n ${own.name} addr add ${address}/32 dev tun0`);
     run(`ip -n ${own.name} link set tun0 mtu ${MTU_BYTES} up`);
     run(`ip -n ${own.name} route add 10.244.0.0/16 dev tun0`);
     return started;
@@ -78,8 +94,8 @@ class Carrier {
 withDaemons(t, import.meta.url, async () => {
   const a = await makeHost("a", "192.168.50.10");
   const b = await makeHost("b", "192.168.50.11");
-  const ofA = await Carrier.start(t, a, b, { own: "10.244.1.0/24", peer: "10.244.2.0/24" });
-  const ofB = await Carrier.start(t, b, a, { own: "10.244.2.0/24", peer: "10.244.1.0/24" });
+  const ofA = await Carrier.start(t, a, b, { address: "10.244.1.0", subnet: "10.244.2.0/24", tosMask: ECN });
+  const ofB = await Carrier.start(t, b, a, { address: "10.244.2.0", subnet: "10.244.1.0/24", tosMask: ALL });
   t.jobs = 1;
 
   t.test("streams arrive byte for byte", async (t) => {
@@ -102,23 +118,33 @@ withDaemons(t, import.meta.url, async () => {
     run(`ip -n a link set tun0 mtu ${MTU_BYTES}`);
   });
 
-  t.test("the outer header: TTL and DF are the inner packet's, of the type of service only ECN", async (t) => {
-    for (const [words, expected] of [
-      [["-t", "7", "-Q", "0xb9", "-M", "do"], { tos: 1, ttl: 7, flags: 0x40 }],
-      [["-t", "63", "-Q", "0xb8", "-M", "dont"], { tos: 0, ttl: 63, flags: 0 }],
-    ] as const) {
-      const send = async () => pings(a, "10.244.2.0", ...words);
-      const filter = "ip proto 4 and src host 192.168.50.10";
-      const [packet] = await capture({ netns: "a", link: "eth0" }, filter, 1, send, AbortSignal.timeout(10_000));
-      const outer = Buffer.from(packet?.bytes ?? []).subarray(14);
-      const inner = outer.subarray(20);
-      t.match({ tos: outer[1], ttl: outer[8], flags: outer[6] }, expected);
-      t.equal(outer.readUInt16BE(2), 20 + inner.readUInt16BE(2), "its length");
-      t.equal(foldSum(sumWords(outer.subarray(0, 20))), 0xffff, "its checksum");
-      t.equal(inner[0], 0x45);
-      t.equal(inner[8], expected.ttl, "the inner one is left alone");
-    }
-  });
+  t.test(
+    "the outer header: TTL and DF are the inner packet's, and what is wanted of the type of service",
+    async (t) => {
+      for (const [from, to, words, expected] of [
+        [a, "10.244.2.0", ["-t", "7", "-Q", "0xb9", "-M", "do"], { tos: 0x01, ttl: 7, flags: 0x40 }],
+        [a, "10.244.2.0", ["-t", "63", "-Q", "0xb8", "-M", "dont"], { tos: 0, ttl: 63, flags: 0 }],
+        [b, "10.244.1.0", ["-t", "63", "-Q", "0xba", "-M", "do"], { tos: 0xba, ttl: 63, flags: 0x40 }],
+      ] as const) {
+        const send = async () => pings(from, to, ...words);
+        const filter = `ip proto 4 and src host ${from.address}`;
+        const [packet] = await capture(
+          { netns: from.name, link: "eth0" },
+          filter,
+          1,
+          send,
+          AbortSignal.timeout(10_000),
+        );
+        const outer = Buffer.from(packet?.bytes ?? []).subarray(14);
+        const inner = outer.subarray(20);
+        t.match({ tos: outer[1], ttl: outer[8], flags: outer[6] }, expected);
+        t.equal(outer.readUInt16BE(2), 20 + inner.readUInt16BE(2), "its length");
+        t.equal(foldSum(sumWords(outer.subarray(0, 20))), 0xffff, "its checksum");
+        t.equal(inner[0], 0x45);
+        t.equal(inner[8], expected.ttl, "the inner one is left alone");
+      }
+    },
+  );
 
   t.test("what is not from the host that it should be from, and what is odd, is not taken", async (t) => {
     run("ip -n a addr add 192.168.50.66/24 dev eth0");

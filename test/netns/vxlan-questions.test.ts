@@ -6,7 +6,8 @@
 //   x: the same, but with no lease, eth0 192.168.50.12 ─────┘
 import { randomBytes } from "node:crypto";
 import t from "tap";
-import { EBPF } from "../support/accelerated.js";
+import { foldSum, sumWords } from "../../src/wire/checksum.js";
+import { EBPF, sendBare, VXLAN } from "../support/accelerated.js";
 import { type Host, makeHost, withDaemons } from "../support/hopsackd.js";
 import { allowIpv6, macOf, makeKernelEnd, startDaemon } from "../support/kernel-end.js";
 import { ipJson, run, until } from "../support/netns.js";
@@ -80,6 +81,23 @@ withDaemons(t, import.meta.url, async () => {
       },
     );
   }
+
+  t.test("the eBPF engine leaves a solicitation to the pump, whoever it is from", async (t) => {
+    const { place } = await startDaemon(t, a, k, ...EBPF);
+    makeKernelEnd(t, k, a);
+    t.ok(pings(k, "10.244.1.0"));
+    const before = questions(place, a).answered;
+    const toA = String(ipJson("-n k neigh show 10.244.1.0 dev flannel.1")[0]?.lladdr).replaceAll(":", "");
+    const [ofK, target] = [macOf(k).replaceAll(":", ""), "fd000000000000010000000000000000"];
+    const addresses = `fd000000000000020000000000000000${target}`;
+    const solicitation = Buffer.from(`8700000000000000${target}0101${ofK}`, "hex");
+    const pseudoHeader = Buffer.from(`${addresses}000000200000003a`, "hex");
+    const sum = foldSum(sumWords(Buffer.concat([pseudoHeader, solicitation])));
+    solicitation.writeUInt16BE(0xffff - sum, 2);
+    const headers = Buffer.from(`0800000000000100${toA}${ofK}86dd6000000000203aff${addresses}`, "hex");
+    sendBare(k, a, VXLAN, Buffer.concat([headers, solicitation]));
+    await until("it is answered", () => questions(place, a).answered === before + 1);
+  });
 
   t.test("a host that has no lease gets no answer", async (t) => {
     const { place } = await startDaemon(t, a, k);

@@ -132,6 +132,16 @@ export function hear(host: Host, { port }: Wire): { heard: () => boolean; stop: 
   return { heard: () => said !== "", stop: () => void child.kill() };
 }
 
+/** One datagram to the tunnel's port of a host, without a checksum as the programs send it. */
+export function sendBare(from: Host, to: Host, { port }: Wire, bytes: Buffer): void {
+  const script = `
+import socket
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.setsockopt(socket.SOL_SOCKET, 11, 1)
+s.sendto(bytes.fromhex("${bytes.toString("hex")}"), ("${to.address}", ${port}))`;
+  execFileSync("ip", ["netns", "exec", from.name, "python3", "-c", script]);
+}
+
 interface Forged {
   /** null: IP-in-IP, which has no ports. */
   readonly port: number | null;

@@ -33,7 +33,7 @@ export async function startDaemon(
   const network = { Network: "10.244.0.0/16", EnableIPv6: true, IPv6Network: "fd00::/48" };
   writeFileSync(LIST, JSON.stringify({ ...network, Backend: { Type: "vxlan" }, Hosts: [entry(a), entry(k)] }));
   const place = new Place(t, "{}", ["--store", `static:${LIST}`]);
-  const daemon = place.start(t, a, "--vxlan-engine", "userspace", ...flags);
+  const daemon = place.start(t, a, "--vxlan-engine", "userspace", "--probe-peers=false", ...flags); // who is probed asks
   await daemon.logged("ready");
   return { place, daemon };
 }
