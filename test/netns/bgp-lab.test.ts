@@ -139,4 +139,28 @@ No IPv6 peers found.
     t.notMatch(nodeStatus(h1), "192.168.50.12");
     t.match(nodeStatus(h2), /^\| 192\.168\.50\.10 \| reflector client \| up /m);
   });
+
+  t.test(
+    "IP-in-IP to every host through a reflector: BIRD's routes lead into a device of the given name",
+    async (t) => {
+      const backend = { Type: "bgp", IPIP: "Always", RouteReflectors: ["192.168.50.11"] };
+      const words = ["--ipip-engine", "userspace", "--ipip-device", "tunl1"].flatMap((arg) => ["--daemon-arg", arg]);
+      const hosts = labUp(t, "--backend", JSON.stringify(backend), "--attach", "routed", ...words);
+      for (const host of hosts) {
+        const shown = routes(host).map((line) => line.replace(/dev hsk[0-9a-f]{12}/, "dev hsk…"));
+        t.strictSame(
+          shown,
+          [
+            `blackhole ${host.subnet} proto bird`,
+            `${host.pods[0].address} dev hsk… proto 86 scope link`,
+            ...routesTo(host, hosts).map((line) => line.replace("dev eth0 proto bird", "dev tunl1 proto bird onlink")),
+            underlayRoute(host),
+          ].sort(),
+        );
+      }
+      await streamsArrive(t, ...hosts);
+      const [h1] = hosts;
+      t.match(hopsack(hostOf(h1), `doctor --socket ${h1.statusSocket}`), /nothing found/);
+    },
+  );
 });

@@ -228,3 +228,22 @@ t.test("who does not answer through the tunnel is judged by what else is known o
   t.equal(await found(peer, true, "refused"), "problem");
   t.equal(await found(peer, true, "kept back"), "problem");
 });
+
+t.test("with IP-in-IP there is no port to knock at: the firewall is to accept the protocol", async (t) => {
+  const reach = {
+    state: "lost",
+    lastHeardAt: "2030-01-01T00:00:00.000Z",
+    roundTripMilliseconds: null,
+    loss: 1,
+  } as const;
+  const stranger = { subnet: "10.244.2.0/24", subnetV6: null, publicIp: "192.168.50.11", publicIpv6: null, node: "h2" };
+  const peer: Peer = { ...stranger, backendType: "ipip", probeAddress: "10.244.2.0", reach, bytes: null };
+  const device = { name: "flannel.ipip", mtuBytes: 1480, udpPort: null, volume: null };
+  const answers = { ask: async () => false, ping: async () => true };
+  for (const backend of ["ipip", "bgp"]) {
+    const facts = { peers: [peer], report: { ...report, backend, device }, ...answers };
+    t.match(await findings("tunnel-port", facts), [{ severity: "problem", cure: /accept IP protocol 4 / }], backend);
+  }
+  const plain = { peers: [peer], report: { ...report, backend: "bgp", device: null }, ...answers };
+  t.strictSame(await findings("tunnel-port", plain), [], "without IPIP there is no tunnel");
+});
