@@ -2,9 +2,7 @@
 // need them. Never tries again: daemon.ts does, by calling apply() once more.
 import { isDeepStrictEqual } from "node:util";
 import type { Backend, BackendInput, Underlay } from "../backend/backend.js";
-import { usesIpip } from "../backend/ipip-tunnel.js";
 import { usesIpv6Underlay } from "../backend/vxlan.js";
-import type { EngineReport } from "../dataplane/accelerator.js";
 import type { CommandRunner } from "../kernel/commands.js";
 import { type Lease, type LeaseAttrs, subnetsOf } from "../lease/lease.js";
 import { type NetworkConfig, networksOf } from "../lease/network-config.js";
@@ -13,6 +11,7 @@ import { formatPrefix, type Prefix } from "../net/prefix.js";
 import type { LinkPlan, Plan } from "../plan/plan.js";
 import { ConflictNote } from "./conflict-note.js";
 import { EngineNote } from "./engine-note.js";
+import { ipipEngineOf, reportIpip, requireNoRival } from "./ipip-engine.js";
 import { failure, type Logger } from "./log.js";
 import type { DaemonOptions } from "./options.js";
 import { PeerChooser } from "./peers.js";
@@ -166,7 +165,8 @@ export class Forwarding {
       return;
     }
     this.#planKeeper.freeName(socket.tunName);
-    if (socket.protocol === "ipip" && before === null) this.#requireNoRival();
+    const isIpip = socket.protocol === "ipip";
+    if (isIpip && before === null) requireNoRival(kernel, this.#backendInput.underlay.address, options);
     const pumpOptions = {
       socket,
       underlay: this.#backendInput.underlay,
@@ -186,7 +186,7 @@ export class Forwarding {
     service.keep(pump.descriptors());
     state.readDescriptors = () => pump.descriptors();
     state.readCounters = () => pump.counters();
-    state.readEngine = () => this.#engineReport(pump);
+    state.readEngine = () => (isIpip ? reportIpip(pump.engine, options) : pump.engine);
     state.readPeerBytes = () => pump.peerBytes();
     state.readTunRingFull = () => kernel.transmitDrops(pump.tunIfIndex);
     log.info({ device: pump.tunName, port: socket.port, engine: pump.engine.name }, "device_open");
@@ -236,25 +236,9 @@ export class Forwarding {
     return isSuccession || isKernelChanged || isTableChanged || isCommandRun || isBirdChanged;
   }
 
-  /** @throws DEVICE_BUSY, PORT_TAKEN */
-  #requireNoRival(): void {
-    const { kernel, options } = this.#parts;
-    const rival = kernel.findIpipRival(this.#backendInput.underlay.address, options.deviceName);
-    if (rival !== null) throw rival;
-  }
-
-  /** With the reason why it is not the kernel's device that carries the packets. */
-  #engineReport({ engine }: RunningPump): EngineReport {
-    if (this.#backend.socket?.protocol !== "ipip") return engine;
-    const isAsked = this.#parts.options.ipipEngine !== null;
-    const why = isAsked ? "asked for by --ipip-engine userspace" : "this kernel has no ipip devices";
-    return { ...engine, reason: `${engine.reason}; ${why}` };
-  }
-
   #udpPortOf(link: LinkPlan): number | null {
     if (link.kind === "vxlan") return link.port;
-    const { socket } = this.#backend;
-    return socket?.protocol === "udp" ? socket.port : null;
+    return this.#backend.socket?.port || null; // IP-in-IP has 0
   }
 
   /** Routes of this host changed: the next apply() asks which peers are on our link. */
@@ -336,10 +320,9 @@ export class Forwarding {
   #inputOf({ config, underlay }: Setting): BackendInput {
     const { options, world, kernel } = this.#parts;
     const { deviceName, ipMasq, nodeName, vxlanEngine, ipipDevice } = options;
-    const isKernelWithout = options.ipipEngine === null && usesIpip(config) && !kernel.hasIpip();
     return {
       ...{ config, underlay, deviceName, ipMasq, vxlanEngine, ipipDevice },
-      ipipEngine: options.ipipEngine ?? (isKernelWithout ? "userspace" : "kernel"),
+      ipipEngine: ipipEngineOf(options, config, kernel),
       identity: { machineId: world.machineId(), nodeName },
       reach: kernel.linkReach(underlay.linkIndex),
     };

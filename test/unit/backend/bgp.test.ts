@@ -87,7 +87,7 @@ t.test("a host behind a router is refused with the reason, unless the router is 
   t.equal(
     createBgpBackend(input()).objectionTo(far),
     "lease 10.244.3.0-24 of h3 is not used: it is at 172.16.0.3, which is not on the link eth0, as bgp needs it; " +
-      "put both hosts on one link, name the router between them in Backend.Peers, or set Backend.Type to vxlan",
+      "put both hosts on one link, set Backend.IPIP to CrossSubnet, or name the router between them in Backend.Peers",
   );
   t.equal(createBgpBackend(input()).objectionTo(peer(3)), null);
   const Peers = [{ Address: "192.168.50.254", ASNumber: 65_001 }];
