@@ -58,7 +58,10 @@ export class HopsackError extends Error {
   readonly retryable: boolean;
 
   constructor(code: ErrorCode, message: string, options: ErrorOptions = {}) {
-    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    super(
+      message.split("\n").map(printable).join("\n"),
+      options.cause === undefined ? undefined : { cause: options.cause },
+    );
     this.name = "HopsackError";
     this.code = code;
     this.retryable = options.retryable ?? false;
@@ -73,5 +76,13 @@ export function errnoOf(error: unknown): string | undefined {
 
 /** The message of whatever was thrown. */
 export function messageOf(error: unknown): string {
+  if (error instanceof SyntaxError) return printable(error.message); // JSON.parse quotes what it was given
   return error instanceof Error ? error.message : String(error);
+}
+
+/** Words that may be a stranger's, on one line, without a character that a terminal would obey. */
+export function printable(words: string): string {
+  return words.replace(/(?!\t)\p{Cc}/gu, (character) => {
+    return `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
+  });
 }

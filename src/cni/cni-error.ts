@@ -1,6 +1,6 @@
 // Errors as the CNI specification wants them: a number, a sentence, and what is behind it. The only place that knows which
 // number means what. Every file of cni/ throws these; main.ts prints them.
-import { type ErrorCode, errnoOf, HopsackError, messageOf } from "../errors.js";
+import { type ErrorCode, errnoOf, HopsackError, messageOf, printable } from "../errors.js";
 
 /** 1–99 are the specification's, from 100 on they are ours; stable across versions, listed in README.md. */
 export const CniCode = {
@@ -28,7 +28,7 @@ export class CniError extends Error {
   readonly details: string | undefined;
 
   constructor(cniCode: number, message: string, details?: string) {
-    super(message);
+    super(printable(message));
     this.name = "CniError";
     this.cniCode = cniCode;
     this.details = details;

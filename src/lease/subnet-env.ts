@@ -2,7 +2,7 @@
 // to take the same subnet again.
 import { mkdir, readFile } from "node:fs/promises";
 import { dirname } from "node:path";
-import { errnoOf, HopsackError, messageOf } from "../errors.js";
+import { errnoOf, HopsackError, messageOf, printable } from "../errors.js";
 import {
   formatAddress,
   formatPrefix,
@@ -82,7 +82,8 @@ export function parseSubnetEnv(text: string, source: string): SubnetEnvReading {
   const values = subnetEnvWords(text);
   const refuse = (key: string): SubnetEnvReading => {
     const value = values.get(key);
-    const problem = value === undefined ? `${key} is missing` : `${key}=${value} is not one address with a length`;
+    const problem =
+      value === undefined ? `${key} is missing` : `${key}=${printable(value)} is not one address with a length`;
     return { previous: null, fault: `${source}: ${problem}` };
   };
   const subnet = subnetOf(values.get("FLANNEL_SUBNET"), 4);

@@ -1,6 +1,6 @@
 // flannel's keys and values in etcd as leases: `<prefix>/config`, `<prefix>/subnets/10.55.30.0-24`. Pure.
 import { createHash, randomBytes } from "node:crypto";
-import { HopsackError } from "../errors.js";
+import { HopsackError, printable } from "../errors.js";
 import { type Lease, type LeaseAttrs, leaseKey } from "../lease/lease.js";
 import { parseLeaseAttrs } from "../lease/lease-json.js";
 import type { SubnetPair } from "../lease/subnet-allocator.js";
@@ -28,7 +28,12 @@ export function entryKey(prefix: string, pair: SubnetPair): string {
 export function readEntry(keyValue: KeyValue, prefix: string): EtcdEntry {
   const pair = parseLeaseKey(keyValue.key.slice(subnetsFolder(prefix).length)) ?? null;
   if (pair === null) {
-    return { keyValue, pair, lease: null, fault: `etcd key ${keyValue.key} is not named after a subnet; remove it` };
+    return {
+      keyValue,
+      pair,
+      lease: null,
+      fault: `etcd key ${printable(keyValue.key)} is not named after a subnet; remove it`,
+    };
   }
   try {
     const attrs = parseLeaseAttrs(keyValue.value, `etcd key ${keyValue.key}`);

@@ -1,7 +1,6 @@
 // lease/lease-json: flannel's bytes out, flannel's and people's JSON in, and nothing but BAD_LEASE on the way.
 import fc from "fast-check";
 import t from "tap";
-import { HopsackError } from "../../../src/errors.js";
 import type { LeaseAttrs, TimedLease } from "../../../src/lease/lease.js";
 import { formatLeaseAttrs, formatLeaseFile, parseLeaseAttrs, parseLeaseFile } from "../../../src/lease/lease-json.js";
 
@@ -92,24 +91,6 @@ t.test("leases read back as they were written", async (t) => {
       const text = formatLeaseFile(lease);
       return formatLeaseFile(parseLeaseFile(text, "f", SUBNET)) === text;
     }),
-  );
-  t.pass();
-});
-
-t.test("whatever the text, the outcome is a lease or BAD_LEASE", async (t) => {
-  const keys = fc.constantFrom("PublicIP", "PublicIPv6", "BackendType", "Expiration", "Node", "__proto__");
-  const values = fc.oneof(fc.jsonValue(), fc.constant("10.0.0.1"));
-  const json = fc.dictionary(fc.oneof(keys, fc.string()), values).map((object) => JSON.stringify(object));
-  fc.assert(
-    fc.property(fc.oneof(fc.string({ unit: "binary" }), json), (text) => {
-      try {
-        parseLeaseFile(text, "f", SUBNET);
-        return true;
-      } catch (error) {
-        return error instanceof HopsackError && error.code === "BAD_LEASE";
-      }
-    }),
-    { numRuns: 2000 },
   );
   t.pass();
 });
