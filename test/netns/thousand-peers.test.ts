@@ -13,6 +13,7 @@ import { Script } from "../support/flow.js";
 import { type Host, makeHost, withDaemons } from "../support/hopsackd.js";
 import { ipJson, run, until } from "../support/netns.js";
 import { Place } from "../support/place.js";
+import { cpuMilliseconds } from "../support/usage.js";
 
 const PEERS = 1000;
 const CONFIG = '{"Network": "10.0.0.0/8", "SubnetLen": 24, "Backend": {"Type": "vxlan"}}';
@@ -51,14 +52,6 @@ function entries(host: Host): number[] {
     count(`ip -n ${host.name} neigh show nud permanent`),
     count(`bridge -n ${host.name} fdb show dev flannel.1`),
   ];
-}
-
-/** User and system time of a process so far. */
-function cpuMilliseconds(pid: number): number {
-  const fields = readFileSync(`/proc/${pid}/stat`, "utf8")
-    .replace(/^.*\) /, "")
-    .split(" ");
-  return (Number(fields[11]) + Number(fields[12])) * 10;
 }
 
 /** The kernel's own table of neighbours, which all namespaces share, has 1024 places. */
