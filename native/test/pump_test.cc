@@ -1,96 +1,17 @@
-// The packet threads themselves, between a socket pair in the TUN's place and a UDP socket that sends to itself:
-//
-//   test ── socket pair ── Outbound ──▶ 127.0.0.1 ──▶ Inbound ── socket pair ── test
-#include <poll.h>
-
+// The packet threads themselves, in a loop (pump_loop.h).
 #include <algorithm>
 #include <numeric>
 #include <thread>
 
-#include "io/system_error.h"
-#include "io/udp_socket.h"
 #include "pump/inbound.h"
 #include "pump/outbound.h"
-#include "test/packets.h"
+#include "test/pump_loop.h"
 
 namespace hopsack::test {
 namespace {
 
-constexpr int kLimitMilliseconds = 20000;
-constexpr size_t kPeerSlots = 16;
-constexpr uint32_t kPeer = 3;
-constexpr uint8_t kHeader[] = {8, 0, 0, 0, 1, 2, 3, 0};
-
-struct Fixture {
-  std::array<UniqueFd, 2> tun = SocketPair();  // the pump's end, the test's end
-  UdpSocket socket{{AF_INET, 0, {htonl(INADDR_LOOPBACK)}, {}}};
-  FibPublisher fibs;
-  StopEvent stop;
-  std::array<uint64_t, kWordCount> words{};
-  std::array<uint64_t, 2 * kPeerSlots> peer_bytes{};
-  std::array<int, 1> lanes = {socket.fd()};
-  ThreadContext context{tun[0].get(),
-                        socket.fd(),
-                        lanes,
-                        Offloads(),
-                        true,
-                        36,
-                        1464,
-                        Expected(),
-                        true,
-                        nullptr,
-                        fibs,
-                        stop,
-                        SharedCounters(words.data(), peer_bytes)};
-
-  static std::array<UniqueFd, 2> SocketPair() {
-    std::array<int, 2> fds{};
-    Check(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds.data()), "socketpair");
-    return {UniqueFd(fds[0]), UniqueFd(fds[1])};
-  }
-  OffloadFlags Offloads() { return {true, true, socket.SupportsGso(), socket.SetGro(true), true}; }
-  static ExpectedHeader Expected() {
-    ExpectedHeader header;
-    header.bytes = sizeof kHeader;
-    header.check_count = 1;
-    header.checks[0] = {{0, LoadRaw64(kHeader), ~uint64_t{0}}, ExpectedHeader::kNoVersion, DropReason::wrong_vni};
-    return header;
-  }
-
-  /** Everything of 10.0.0.0/8 lives here, and is sent from here: one next hop, the socket itself. */
-  void Publish() {
-    sockaddr_in self{};
-    socklen_t length = sizeof self;
-    Check(getsockname(socket.fd(), reinterpret_cast<sockaddr*>(&self), &length), "getsockname");
-    const uint16_t port = ntohs(self.sin_port);
-    const Packet hop = {
-        127,   0, 0, 1, static_cast<uint8_t>(port), static_cast<uint8_t>(port >> 8), sizeof kHeader, 0, 0, 0, 0, 0,
-        kPeer, 0, 0, 0};
-    Packet route(24);
-    route[0] = 10, route[16] = 4, route[17] = 8;
-    fibs.Publish(std::make_unique<const Fib>(hop, kHeader, route, route));
-  }
-
-  void Write(const VirtioNetHeader& offload, const Packet& packet) {
-    Packet bytes(sizeof offload);
-    std::memcpy(bytes.data(), &offload, sizeof offload);
-    bytes.insert(bytes.end(), packet.begin(), packet.end());
-    Check(static_cast<int>(write(tun[1].get(), bytes.data(), bytes.size())), "write");
-  }
-
-  /** The next packet that was written to the TUN, its virtio_net_hdr in front; empty when none comes. */
-  Packet Read() {
-    pollfd readable = {tun[1].get(), POLLIN, 0};
-    Packet bytes(sizeof(VirtioNetHeader) + 65536);
-    if (poll(&readable, 1, kLimitMilliseconds) != 1) return {};
-    const ssize_t length = read(tun[1].get(), bytes.data(), bytes.size());
-    bytes.resize(static_cast<size_t>(std::max<ssize_t>(length, 0)));
-    return bytes;
-  }
-};
-
 /** Sends `inner` to the pump from the pump's own address behind `header`, the outer header marked with `ecn`. */
-void SendMarked(Fixture& f, const Packet& inner, int ecn, ConstBytes header = kHeader) {
+void SendMarked(PumpLoop& f, const Packet& inner, int ecn, ConstBytes header = kHeader) {
   Packet datagram(header.begin(), header.end());
   datagram.insert(datagram.end(), inner.begin(), inner.end());
   sockaddr_in self{};
@@ -106,7 +27,7 @@ void SendMarked(Fixture& f, const Packet& inner, int ecn, ConstBytes header = kH
 
 TEST("inbound: a congestion mark goes into the inner header, and leaves its checksum as right or wrong as it was") {
   constexpr uint8_t kEct0 = 2, kCongestionExperienced = 3;
-  Fixture f;
+  PumpLoop f;
   Inbound inbound(f.context);
   f.Publish();
   for (int round = 0; round < 300; round++) {
@@ -131,7 +52,7 @@ TEST("inbound: the ECN fields of both headers become one as RFC 6040 has it, and
   constexpr uint8_t kDropped = 0xff;
   // By inner, then outer: Not-ECT, ECT(1), ECT(0), CE.
   constexpr uint8_t kTable[4][4] = {{0, 0, 0, kDropped}, {1, 1, 1, 3}, {2, 1, 2, 3}, {3, 3, 3, 3}};
-  Fixture f;
+  PumpLoop f;
   Inbound inbound(f.context);
   f.Publish();
   for (uint8_t inner = 0; inner < 4; inner++) {
@@ -151,7 +72,7 @@ TEST("inbound: the ECN fields of both headers become one as RFC 6040 has it, and
 }
 
 TEST("inbound: IP-in-IP comes with the outer header in front, also a longer one, and holds nothing but IPv4") {
-  Fixture f;
+  PumpLoop f;
   f.context.outer.is_ipip = true;
   f.context.expected_header = {};
   Inbound inbound(f.context);
@@ -185,7 +106,7 @@ TEST("inbound: IP-in-IP comes with the outer header in front, also a longer one,
 TEST("inbound: a question goes up and not to the TUN, what is none goes on, also when one receive holds both") {
   constexpr size_t kQuestions = 5;
   constexpr uint8_t kAsks = 0x77;  // in the place of the inner packet's version
-  Fixture f;
+  PumpLoop f;
   PuntQueue queue({PuntPattern{{HeaderField{sizeof kHeader, kAsks, 0xff}}}});
   f.context.punts = &queue;
   Inbound inbound(f.context);
@@ -209,7 +130,7 @@ TEST("inbound: a question goes up and not to the TUN, what is none goes on, also
 
 TEST("inbound: a stranger's datagrams are counted, joined ones too, and what they hold is not looked at") {
   constexpr size_t kJoined = 9;
-  Fixture f;
+  PumpLoop f;
   Inbound inbound(f.context);  // no table: everybody is a stranger
   const Packet inner = MakePacket({});
   for (size_t i = 0; i < kJoined; i++) SendMarked(f, inner, 0);
@@ -219,7 +140,7 @@ TEST("inbound: a stranger's datagrams are counted, joined ones too, and what the
 }
 
 TEST("pump threads: streams go round while tables are replaced, and the threads end when told to") {
-  Fixture f;
+  PumpLoop f;
   Outbound outbound(f.context);
   Inbound inbound(f.context);
   f.Publish();

@@ -5,6 +5,7 @@ import { availableParallelism } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import t from "tap";
+import { trialsFolder } from "../support/trials.js";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "../..");
 
@@ -25,6 +26,7 @@ for (const [folder, sanitizers] of [
 ] as const) {
   t.test(`native tests under the ${sanitizers} sanitizers`, async (t) => {
     const program = build(folder, sanitizers);
-    await t.spawn(program, [], { stdio: "pipe" }, sanitizers);
+    const env = { ...process.env, HOPSACK_TRIALS: trialsFolder() };
+    await t.spawn(program, [], { stdio: "pipe", env }, sanitizers);
   });
 }

@@ -11,7 +11,12 @@ export interface Trial {
   readonly happened: string;
 }
 
-const TRIALS_FOLDER = fileURLToPath(new URL("../../build/trials", import.meta.url));
+const FOLDER = fileURLToPath(new URL("../../build/trials", import.meta.url));
+
+export function trialsFolder(): string {
+  mkdirSync(FOLDER, { recursive: true });
+  return FOLDER;
+}
 
 export class Trials {
   readonly #rows: Trial[] = [];
@@ -27,8 +32,7 @@ export class Trials {
   /** To be called when all that `happened` says has been asserted. */
   row(trial: Trial): void {
     this.#rows.push(trial);
-    mkdirSync(TRIALS_FOLDER, { recursive: true });
     const page = { title: this.#title, source: this.#source, rows: this.#rows };
-    writeFileSync(join(TRIALS_FOLDER, `${this.#source}.json`), `${JSON.stringify(page)}\n`);
+    writeFileSync(join(trialsFolder(), `${this.#source}.json`), `${JSON.stringify(page)}\n`);
   }
 }
