@@ -79,6 +79,14 @@ export const MODES: readonly Mode[] = [
     device: { name: "flannel.ipip", kind: "tun" },
   },
   {
+    name: "ipip-ebpf",
+    title: "IP-in-IP, eBPF",
+    engine: "ebpf",
+    lab: { backend: "ipip", daemonArgs: ["--ipip-engine", "userspace", "--engine", "ebpf"] },
+    target: "overlay",
+    device: { name: "flannel.ipip", kind: "tun" },
+  },
+  {
     name: "udp",
     title: "UDP, user space",
     engine: "pump",

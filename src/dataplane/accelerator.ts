@@ -4,7 +4,7 @@ import type { AcceleratorCounts, ExpectedHeader, HeaderCheck, NativeAccelerator,
 import type { TunnelSocket, Underlay } from "../backend/backend.js";
 import { errnoOf, HopsackError, messageOf } from "../errors.js";
 import type { IpFamily } from "../net/prefix.js";
-import { IPPROTO_UDP } from "../wire/checksum.js";
+import { IPPROTO_IPIP, IPPROTO_UDP } from "../wire/checksum.js";
 
 /** `auto`: eBPF where it is known to be the faster one, else the pump. */
 export type Engine = "auto" | "pump" | "ebpf";
@@ -50,7 +50,9 @@ export interface AcceleratedPump {
   readonly naive: boolean;
 }
 
-const ECN_MASK = 0x03;
+const IP_PROTOCOLS = { udp: IPPROTO_UDP, ipip: IPPROTO_IPIP } as const;
+/** What of the inner type of service the outer header repeats. */
+const [DSCP_AND_ECN, ECN_ALONE] = [0xff, 0x03];
 const NOTHING: AcceleratorCounts = {
   tx_packets: 0,
   tx_bytes: 0,
@@ -91,8 +93,8 @@ export class Accelerator {
         bindPort: socket.port,
         underlayIfIndex: underlay.linkIndex,
         tunIfIndex: tun.ifIndex,
-        protocol: IPPROTO_UDP,
-        tosMask: ECN_MASK,
+        protocol: IP_PROTOCOLS[socket.protocol],
+        tosMask: socket.isDscpInherited ? DSCP_AND_ECN : ECN_ALONE,
         sourcePorts,
         headerBytes: socket.headerBytes,
         endsInEthernet: socket.endsInEthernet,
@@ -187,10 +189,9 @@ function attach(
 }
 
 /** Why the pump is to carry everything; null: nothing speaks against the programs. */
-function objectionTo(addon: NativeAddon, { engine, naive, socket, underlay }: AcceleratedPump): string | null {
+function objectionTo(addon: NativeAddon, { engine, naive, underlay }: AcceleratedPump): string | null {
   if (engine === "pump") return "--engine pump, the default";
   if (naive) return "--naive is a way of the pump";
-  if (socket.protocol === "ipip") return "the eBPF engine does not carry IP-in-IP yet";
   if (!addon.isEthernet(underlay.linkName)) return `${underlay.linkName} is no Ethernet link`;
   if (engine === "ebpf") return null;
   return addon.carriesSuperPackets(underlay.linkName)

@@ -234,6 +234,7 @@ t.test("BIRD's replies", async () => {
     blackholeMetric: 4096,
     bfd: "off",
     sessions: [],
+    tunnel: null,
   };
   const line = textLike(
     "0001 BIRD 2.0.12 ready.",

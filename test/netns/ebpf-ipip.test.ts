@@ -37,7 +37,7 @@ const carrier = (own: Host, peer: Host, { subnet, tosMask, underlay }: Setup): s
   const wordsFor = (count) => new BigUint64Array(new SharedArrayBuffer(8 * count));
   const pump = new addon.Pump({
     tunName: "tun0", bindAddress: "${own.address}", bindPort: 8285, sourcePorts: 0, headerBytes: 0, headerChecks: [],
-    overheadBytes: 20, innerMtuBytes: ${MTU_BYTES}, naive: false, checkInnerSource: true, punts: [], onPunt: () => null,
+    overheadBytes: 20, innerMtuBytes: ${MTU_BYTES}, naive: false, checkInnerAddresses: true, punts: [], onPunt: () => null,
     offloads: { tso: true, uso: true, udpGso: true, udpGro: true, tunGro: true },
     counters: wordsFor(addon.counterNames.length), peerBytes: wordsFor(64), handedOver: null,
   });

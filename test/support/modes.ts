@@ -141,6 +141,15 @@ export const IPIP: Mode = {
   traces: (own) => pump("flannel.ipip", 1480, own),
 };
 
+export const IPIP_EBPF: Mode = { ...IPIP, name: "ipip, eBPF engine", flags: () => [...USERSPACE_IPIP, ...EBPF] };
+
+/** Only b has the pump alone. */
+export const IPIP_EBPF_MIXED: Mode = {
+  ...IPIP,
+  name: "ipip, hosts with the eBPF engine among hosts without",
+  flags: ({ name }) => [...USERSPACE_IPIP, ...(name === "b" ? [] : EBPF)],
+};
+
 export const IPIP_CROSS_SUBNET: Mode = {
   ...IPIP,
   name: "ipip across subnets, userspace engine",
