@@ -140,8 +140,8 @@ export interface NativeAccelerator {
    * there does nothing after close() or the process's end. The descriptors stay the accelerator's.
    */
   openDoors(): { readonly inFd: number; readonly outFd: number };
-  /** The bytes of peers that NativePump.publish() gets, too. After an exception only close() may be called. */
-  publish(nextHops: Uint8Array, headers: Uint8Array, routes: Uint8Array): void;
+  /** The bytes that NativePump.publish() gets, too. After an exception only close() may be called. */
+  publish(nextHops: Uint8Array, headers: Uint8Array, routes: Uint8Array, ownSubnets: Uint8Array): void;
   counts(): AcceleratorCounts;
   close(): void;
 }

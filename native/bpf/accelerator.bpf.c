@@ -41,6 +41,8 @@ enum {
   PROTO_TCP = 6,
   PROTO_UDP = 17,
   PROTO_ICMPV6 = 58,
+  FRAGMENT_UNIT = 8,
+  FRAGMENT_OFFSET = 0x1fff,
   ON_THE_LINK = 255,  // the hop limit of neighbour discovery (RFC 4861 section 7.1)
   TTL = 64,
   ECN = 3,
@@ -99,11 +101,12 @@ INLINE __u16 ipv4_checksum(const struct ipv4* header) {
   return (__u16)~sum;
 }
 
-/** A fragment is carried like any packet; it has no segments. */
+/** A fragment is carried like any packet, unless it ends where none can; it has no segments. */
 INLINE int parse_v4(const struct ipv4* ip, struct inner* inner) {
   if (ip->version_length != 0x45) return 0;  // options are the pump's
   if (ipv4_checksum(ip) != 0) return 0;
   inner->bytes = htons_(ip->total);
+  if (FRAGMENT_UNIT * (htons_(ip->fragment) & FRAGMENT_OFFSET) + inner->bytes > 0xffff) return 0;
   inner->l4 = 20;
   inner->protocol = (ip->fragment & IS_FRAGMENT) == 0 ? ip->protocol : 0;
   inner->tos = ip->tos;
@@ -301,7 +304,7 @@ SECTION("tc/in") int hopsack_in(struct __sk_buff* skb) {
   if (outer_bytes + ETHER != skb->len) return NEXT;
   const __u32 start = ETHER + overhead;
   struct inner inner = {};
-  const struct accel_peer* owner = 0;
+  const struct accel_peer *owner = 0, *taker = 0;
   __u64 family = 0;  // what the kernel must be told of a family that is not the outer one; before Linux 6.3 it refuses
   __u8 version = 0;
   if (load_bytes(skb, start, &version, 1) != 0) return NEXT;
@@ -310,15 +313,18 @@ SECTION("tc/in") int hopsack_in(struct __sk_buff* skb) {
     if (load_bytes(skb, start, &ip, sizeof ip) != 0 || !parse_v4(&ip, &inner)) return NEXT;
     if (!fits_header(skb, 0)) return NEXT;
     owner = find_v4(ip.source);
+    taker = find_v4(ip.destination);
   } else if (version >> 4 == 6) {
     struct ipv6 ip;
     if (load_bytes(skb, start, &ip, sizeof ip) != 0 || !parse_v6(&ip, &inner)) return NEXT;
     if (!fits_header(skb, 1)) return NEXT;
     owner = find_v6(ip.source);
+    taker = find_v6(ip.destination);
     family = DECAP_L3_IPV6_;
   }
-  // The sender must be the host that owns the inner source; who is not is counted by the pump.
+  // The sender must be the host that owns the inner source, and the inner destination ours; what is not is counted by the pump.
   if (owner == 0 || owner->address != outer.ip.source) return NEXT;
+  if (taker == 0 || taker->address != ACCEL_OWN) return NEXT;
   if (inner.bytes + overhead != outer_bytes) return NEXT;  // several datagrams that were merged
   if ((outer.ip.tos & ECN) != 0 && ((outer.ip.tos ^ inner.tos) & ECN) != 0) return NEXT;  // congestion marks: RFC 6040
   __u32 header = 0;

@@ -127,6 +127,10 @@ Accelerator::Doors Accelerator::OpenDoors() {
 
 void Accelerator::Publish(const FibRecords& records) {
   Rows v4, v6;
+  const auto put = [&v4, &v6](const FibRecords::Route& route, const accel_peer& peer) {
+    if (route.family == 4) v4[KeyOf<accel_route_v4>(route)] = BytesOf(peer);
+    if (route.family == 6) v6[KeyOf<accel_route_v6>(route)] = BytesOf(peer);
+  };
   std::vector<std::optional<uint16_t>> mtus(records.next_hops.size());
   for (const FibRecords::Route& route : records.routes) {
     const NextHop& hop = records.next_hops[route.hop];
@@ -136,9 +140,9 @@ void Accelerator::Publish(const FibRecords& records) {
     if (!mtu.has_value()) mtu = route.is_on_link ? MtuTo(hop.endpoint) : uint16_t{0};
     accel_peer peer = {hop.endpoint.sin_addr.s_addr, hop.endpoint.sin_port, *mtu, {}};
     std::ranges::copy(hop.header, peer.header);
-    if (route.family == 4) v4[KeyOf<accel_route_v4>(route)] = BytesOf(peer);
-    if (route.family == 6) v6[KeyOf<accel_route_v6>(route)] = BytesOf(peer);
+    put(route, peer);
   }
+  for (const FibRecords::Route& subnet : records.own_subnets) put(subnet, accel_peer{ACCEL_OWN, 0, 0, {}});
   Replace(routes_v4_, rows_v4_, std::move(v4));
   Replace(routes_v6_, rows_v6_, std::move(v6));
 }

@@ -43,9 +43,12 @@ struct accel_settings {
   struct accel_expected expected[2];
 };
 
+/** In a row's address: the prefix is this host's own, to which packets may arrive. */
+#define ACCEL_OWN 0
+
 /**
- * Of maps `routes_v4` and `routes_v6`: the host that has a prefix. The only thing that a packet is looked up in. The
- * kernel replaces a row, and never changes one, so a packet goes by one row whatever is published meanwhile.
+ * Of maps `routes_v4` and `routes_v6`: the host that has a prefix. The only thing that a packet's addresses are looked
+ * up in. The kernel replaces a row, and never changes one, so a packet goes by one row whatever is published meanwhile.
  */
 struct accel_peer {
   __be32 address;

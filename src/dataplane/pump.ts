@@ -137,8 +137,9 @@ export class Pump {
     const slots = this.#peerSlots;
     slots.assign(new Set(routes.map(({ endpoint }) => endpoint.address)));
     const { nextHops, headers, routes: records } = encodeFib(routes, (address) => slots.slotOf(address));
-    this.#native.publish(nextHops, headers, records, encodeSubnets(ownSubnets));
-    this.#accelerator.publish(nextHops, headers, records);
+    const table = [nextHops, headers, records, encodeSubnets(ownSubnets)] as const;
+    this.#native.publish(...table);
+    this.#accelerator.publish(...table);
   }
 
   /** The host's routes have changed: what is measured once and not with each packet is measured again. */

@@ -23,16 +23,18 @@ const DIST = "/media/dist";
 interface Setup {
   /** Of the peer. */
   readonly subnet: string;
+  readonly ownSubnet: string;
   readonly tosMask: number;
   /** Its link's index. */
   readonly underlay: number;
 }
 
 /** Loads the programs, and prints what they counted for each line that it is sent. */
-const carrier = (own: Host, peer: Host, { subnet, tosMask, underlay }: Setup): string => `
+const carrier = (own: Host, peer: Host, { subnet, ownSubnet, tosMask, underlay }: Setup): string => `
 (async () => {
   const { loadAddon } = await import("${DIST}/addon.js");
-  const { encodeFib } = await import("${DIST}/dataplane/fib-records.js");
+  const { encodeFib, encodeSubnets } = await import("${DIST}/dataplane/fib-records.js");
+  const { parsePrefix } = await import("${DIST}/net/prefix.js");
   const addon = loadAddon();
   const wordsFor = (count) => new BigUint64Array(new SharedArrayBuffer(8 * count));
   const pump = new addon.Pump({
@@ -51,7 +53,7 @@ const carrier = (own: Host, peer: Host, { subnet, tosMask, underlay }: Setup): s
   const endpoint = { address: "${peer.address}", port: 0 };
   const route = { prefix: "${subnet}", endpoint, header: new Uint8Array(), isOnLink: true };
   const { nextHops, headers, routes } = encodeFib([route], () => 0);
-  accelerator.publish(nextHops, headers, routes);
+  accelerator.publish(nextHops, headers, routes, encodeSubnets([parsePrefix("${ownSubnet}")]));
   console.log("ready");
   process.stdin.on("data", () => console.log(JSON.stringify(accelerator.counts())));
 })();`;
@@ -94,8 +96,18 @@ class Carrier {
 withDaemons(t, import.meta.url, async () => {
   const a = await makeHost("a", "192.168.50.10");
   const b = await makeHost("b", "192.168.50.11");
-  const ofA = await Carrier.start(t, a, b, { address: "10.244.1.0", subnet: "10.244.2.0/24", tosMask: ECN });
-  const ofB = await Carrier.start(t, b, a, { address: "10.244.2.0", subnet: "10.244.1.0/24", tosMask: ALL });
+  const ofA = await Carrier.start(t, a, b, {
+    address: "10.244.1.0",
+    subnet: "10.244.2.0/24",
+    ownSubnet: "10.244.1.0/24",
+    tosMask: ECN,
+  });
+  const ofB = await Carrier.start(t, b, a, {
+    address: "10.244.2.0",
+    subnet: "10.244.1.0/24",
+    ownSubnet: "10.244.2.0/24",
+    tosMask: ALL,
+  });
   t.jobs = 1;
 
   t.test("streams arrive byte for byte", async (t) => {
