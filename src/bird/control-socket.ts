@@ -46,7 +46,9 @@ export class ControlSocket {
 
   private constructor(socket: Socket, onEnd: () => void) {
     this.#socket = socket;
-    createInterface({ input: socket }).on("line", (line) => this.#hear(line));
+    createInterface({ input: socket })
+      .on("line", (line) => this.#hear(line))
+      .on("error", () => {}); // the socket's, once more: `close` follows
     socket.on("close", () => {
       this.#fail("BIRD closed its control socket");
       onEnd();

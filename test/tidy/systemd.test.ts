@@ -44,7 +44,7 @@ t.test("the unit is shut in as far as the daemon's work allows", { skip }, async
 
 t.test("systemd is told in the unit what the daemon relies on", async (t) => {
   const lines = readFileSync(UNIT, "utf8").split("\n");
-  const relied = ["Type=notify", "RestartKillSignal=SIGUSR2", "DeviceAllow=/dev/net/tun rw"];
+  const relied = ["Type=notify", "KillMode=mixed", "RestartKillSignal=SIGUSR2", "DeviceAllow=/dev/net/tun rw"];
   for (const line of [...relied, "StartLimitIntervalSec=0", "RestartPreventExitStatus=2"]) {
     t.ok(lines.includes(line), line);
   }

@@ -87,3 +87,21 @@ t.test("where nobody answers, or somebody who is no BIRD, that is said", async (
     { message: /^what answers on .* is no BIRD/ },
   );
 });
+
+t.test("a question to a BIRD that has just gone is refused, and its broken pipe ends nothing else", async (t) => {
+  let ends = 0;
+  let control: ControlSocket | null = null;
+  const late = new Promise<string>((resolve) => {
+    const asked = play(t, READY, (_line, socket) => {
+      socket.on("close", () => control?.ask("show status").catch((error: Error) => resolve(error.message)));
+      socket.destroy();
+      return "";
+    });
+    void asked.then(async (path) => {
+      control = await ControlSocket.open(path, () => ends++);
+      await control.ask("down").catch(() => {});
+    });
+  });
+  t.match(await late, /^BIRD closed its control socket/);
+  t.equal(ends, 1);
+});
