@@ -26,6 +26,10 @@ export const KEYS: readonly Entry[] = [
   { term: "mtu", help: "of the interfaces; default the lease's" },
   { term: "delegate, ipam", help: "bridge: flannel's keys, handed on to the other plugins" },
   { term: "isDefaultGateway", help: "routed: the pod's default route is through this interface; default true" },
+  {
+    term: "interfacePrefix",
+    help: "routed: beginning of the names of the host's interfaces; default hsk, Calico's is cali",
+  },
   { term: "coolDownSeconds", help: "routed: rest of a released address; default 30" },
 ];
 

@@ -25,6 +25,8 @@ export interface NetworkConfig {
   readonly mtuBytes: number | null;
   /** `routed`: the pod's default route is through this interface. */
   readonly isDefaultGateway: boolean;
+  /** `routed`: what the names of the host's ends of pods begin with. */
+  readonly interfacePrefix: string;
   /** `routed`: how long a released address rests before another pod gets it. */
   readonly coolDownSeconds: number;
   /** `routed`: the address asked for by CNI_ARGS or the capability `ips`. */
@@ -43,10 +45,13 @@ const DEFAULTS = {
   daemonSocket: "/run/hopsack/hopsackd.sock",
   dataDir: "/run/hopsack/cni",
   coolDownSeconds: 30,
+  interfacePrefix: "hsk",
 };
 const NAME = /^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/;
 /** It is part of a link's alias, which holds 255 bytes. */
 const NAME_LIMIT = 64;
+/** The rest of the 15 bytes of a link's name tells pods apart. */
+const INTERFACE_PREFIX = /^[a-z][a-z0-9]{0,5}$/;
 const COOL_DOWN_LIMIT_SECONDS = 86_400;
 const MTU_LIMIT = 65_535;
 
@@ -63,6 +68,7 @@ export function parseNetworkConfig(input: JsonObject): NetworkConfig {
     labels: labelsOf(input),
     mtuBytes: numberOf(input, "mtu", MTU_LIMIT),
     isDefaultGateway: booleanOf(input, "isDefaultGateway", true),
+    interfacePrefix: interfacePrefixOf(input.interfacePrefix ?? DEFAULTS.interfacePrefix),
     coolDownSeconds: numberOf(input, "coolDownSeconds", COOL_DOWN_LIMIT_SECONDS) ?? DEFAULTS.coolDownSeconds,
     wantedIps: wantedIps(input),
     wantedMac: wantedMac(input),
@@ -102,6 +108,11 @@ function attachOf(value: unknown): Attach {
   const attach = value === undefined ? "bridge" : ATTACH_WAYS.find((way) => way === value);
   if (attach !== undefined) return attach;
   throw bad("attach", value, ATTACH_WAYS.join(" or "));
+}
+
+function interfacePrefixOf(value: unknown): string {
+  if (typeof value === "string" && INTERFACE_PREFIX.test(value)) return value;
+  throw bad("interfacePrefix", value, "one to six small letters and digits, a letter first, e.g. cali");
 }
 
 function pathOf(input: JsonObject, key: string, byDefault: string): string {

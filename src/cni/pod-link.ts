@@ -22,12 +22,18 @@ import type { Result } from "./result.js";
 export const GATEWAY_V4 = "169.254.1.1";
 /** Link-local, so every pod's host end may have it. */
 export const GATEWAY_V6 = "fe80::1";
-const HASH_CHARS = 12;
+/** IFNAMSIZ without its zero. */
+const LINK_NAME_BYTES = 15;
 
-/** What the host's end needs to know. */
-export interface LinkPlan {
+/** Whose cable it is. */
+export interface PodLinkOwner {
   readonly network: string;
   readonly attachment: Attachment;
+  readonly interfacePrefix: string;
+}
+
+/** What the host's end needs to know. */
+export interface LinkPlan extends PodLinkOwner {
   readonly addresses: PodAddresses;
   readonly mtuBytes: number;
   /** null: the kernel's choice. */
@@ -42,11 +48,17 @@ export interface PodLinkPlan extends LinkPlan {
 }
 
 /** The host's end; told by what it belongs to, so that it is found without any state. */
-function hostLinkName(network: string, attachment: Attachment): string {
+function hostLinkName({ network, attachment, interfacePrefix }: PodLinkOwner): string {
   const hash = createHash("sha256")
     .update(`${network}/${attachmentKey(attachment)}`)
     .digest("hex");
-  return `hsk${hash.slice(0, HASH_CHARS)}`;
+  return `${interfacePrefix}${hash}`.slice(0, LINK_NAME_BYTES);
+}
+
+/** Also under the name that it got with another prefix. */
+function findHostEnd(host: Rtnetlink, owner: PodLinkOwner): Link | null {
+  const alias = aliasOf(owner.network, owner.attachment);
+  return host.link(hostLinkName(owner)) ?? host.links().find((link) => link.alias === alias) ?? null;
 }
 
 /** @throws CniError containerUnknown, badEnvironment when it is no namespace, alreadyThere; KERNEL_REFUSED, NOT_PERMITTED */
@@ -58,7 +70,7 @@ export function layPodLink(host: Rtnetlink, plan: PodLinkPlan): Result {
       const message = `the container has an interface ${attachment.ifName} already; choose another name (CNI_IFNAME)`;
       throw new CniError(CniCode.alreadyThere, message);
     }
-    const linkName = hostLinkName(plan.network, attachment);
+    const linkName = hostLinkName(plan);
     addPair(host, linkName, plan);
     const outer = requireLink(host, linkName);
     const inner = requireLink(pod, attachment.ifName);
@@ -71,10 +83,9 @@ export function layPodLink(host: Rtnetlink, plan: PodLinkPlan): Result {
 }
 
 /** The pod's end goes with it. Nothing happens when it is not there. */
-export function removePodLink(host: Rtnetlink, network: string, attachment: Attachment): void {
-  const name = hostLinkName(network, attachment);
-  const link = host.link(name);
-  if (link !== null) apply(host, [{ kind: "remove-link", linkIndex: link.index, linkName: name }]);
+export function removePodLink(host: Rtnetlink, owner: PodLinkOwner): void {
+  const link = findHostEnd(host, owner);
+  if (link !== null) apply(host, [{ kind: "remove-link", linkIndex: link.index, linkName: link.name }]);
 }
 
 /** Who has which addresses, as the kernel shows it: the answer when our own file is lost. */
@@ -96,10 +107,9 @@ export function surveyPods(host: Rtnetlink, network: string): Record<string, Pod
 export function podLinkFaults(host: Rtnetlink, plan: PodLinkPlan): string[] {
   const pod = openNetns(plan.netns);
   try {
-    const name = hostLinkName(plan.network, plan.attachment);
-    const outer = host.link(name);
+    const outer = findHostEnd(host, plan);
     const inner = pod.link(plan.attachment.ifName);
-    if (outer === null) return [`the host has no link ${name}`];
+    if (outer === null) return [`the host has no link ${hostLinkName(plan)}`];
     if (inner === null) return [`the container has no interface ${plan.attachment.ifName}`];
     return [...faults(host, outer, hostChanges(outer, plan)), ...faults(pod, inner, podChanges(inner, plan))];
   } finally {

@@ -14,6 +14,7 @@ import {
 } from "./address-pool.js";
 import { CniCode, CniError } from "./cni-error.js";
 import type { HostLease } from "./host-lease.js";
+import type { NetworkConfig } from "./network-config.js";
 import { type LinkPlan, layPodLink, podLinkFaults, removePodLink } from "./pod-link.js";
 import type { AddRequest, Attachment, CheckRequest, Request } from "./request.js";
 import { addressesIn, resultJson } from "./result.js";
@@ -42,14 +43,14 @@ export class RoutedAttachments {
       const result = netns === null ? layTap(this.#host, plan) : layPodLink(this.#host, { ...plan, netns });
       return resultJson(request.cniVersion, result, config.prevResult);
     } catch (error) {
-      await this.remove(attachment, config.name).catch(() => undefined); // GC tries again
+      await this.remove(attachment, config).catch(() => undefined); // GC tries again
       throw error;
     }
   }
 
   /** Nothing happens when it is not attached. */
-  async remove(attachment: Attachment, network: string): Promise<void> {
-    removePodLink(this.#host, network, attachment);
+  async remove(attachment: Attachment, { name: network, interfacePrefix }: NetworkConfig): Promise<void> {
+    removePodLink(this.#host, { network, attachment, interfacePrefix });
     removeTap(this.#host, network, attachment);
     await this.#book.change((pool) => [release(pool, attachmentKey(attachment), nowSeconds()), undefined]);
   }
@@ -96,9 +97,9 @@ function planOf(
   addresses: PodAddresses,
   lease: HostLease,
 ): LinkPlan {
-  const { name: network, isDefaultGateway, wantedMac } = config;
+  const { name: network, interfacePrefix, isDefaultGateway, wantedMac } = config;
   const mtuBytes = config.mtuBytes ?? lease.mtuBytes;
-  return { network, attachment, addresses, mtuBytes, wantedMac, isDefaultGateway, lease };
+  return { network, attachment, interfacePrefix, addresses, mtuBytes, wantedMac, isDefaultGateway, lease };
 }
 
 function rulesOf({ config }: Request, lease: HostLease): PoolRules {

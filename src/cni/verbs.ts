@@ -100,7 +100,7 @@ class Network {
   async #remove(attachment: Attachment): Promise<void> {
     await this.#forgetPod(attachment); // before somebody else gets its address
     if (await this.#bridged.remove(attachment, this.#request)) return;
-    await this.#routed.remove(attachment, this.#request.config.name);
+    await this.#routed.remove(attachment, this.#request.config);
   }
 
   /** A pod must go even where its rules cannot; the daemon looks after them. */

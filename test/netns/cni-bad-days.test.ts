@@ -37,7 +37,7 @@ function newPod(t: Test) {
 function cables(): unknown[] {
   return ipJson("-n h link")
     .map(({ ifname }) => ifname)
-    .filter((name) => /^(hsk|veth)/.test(String(name)));
+    .filter((name) => /^(hsk|cali|veth)/.test(String(name)));
 }
 
 /** A new link carries packets a moment after it is up. */
@@ -193,6 +193,22 @@ withDaemons(t, import.meta.url, async () => {
     t.match((await cni.call({ ...call, verb: "CHECK" })).json, { code: 7, msg: /^prevResult is missing/ });
     t.equal((await cni.call({ ...call, verb: "DEL" })).status, 0);
     t.match(await check(), { code: 106, msg: /has no address reserved/ });
+  });
+
+  t.test("the host's ends have the prefix that is asked for, and are found when it was another one", async (t) => {
+    const { cni } = await start(t, { ...ROUTED, interfacePrefix: "cali" });
+    const call = newPod(t);
+    const { json: prevResult } = await cni.call(call);
+    t.match(cables(), [/^cali[0-9a-f]{11}$/]);
+    t.match(run("ip -n h route"), /^10\.244\.1\.2 dev cali[0-9a-f]{11} /m);
+    const another = { interfacePrefix: "hsk" };
+    t.equal((await cni.call({ ...call, verb: "CHECK" }, { ...another, prevResult })).status, 0);
+    t.equal((await cni.call({ ...call, verb: "DEL" }, another)).status, 0);
+    t.strictSame([cables(), records(cni)], [[], []]);
+    for (const interfacePrefix of ["", "Cali", "4x", "toolong", 7]) {
+      const { json } = await cni.call(newPod(t), { interfacePrefix });
+      t.match(json, { code: 7, msg: /^interfacePrefix .* e\.g\. cali/ }, JSON.stringify(interfacePrefix));
+    }
   });
 
   t.test("a full subnet is said, an address rests before it is used again, and the oldest comes first", async (t) => {
