@@ -6,7 +6,6 @@ import { usesIpv6Underlay } from "../backend/vxlan.js";
 import type { CommandRunner } from "../kernel/commands.js";
 import { type Lease, type LeaseAttrs, subnetsOf } from "../lease/lease.js";
 import { type NetworkConfig, networksOf } from "../lease/network-config.js";
-import { type SubnetEnvValues, writeSubnetEnv } from "../lease/subnet-env.js";
 import { formatPrefix, type Prefix } from "../net/prefix.js";
 import type { LinkPlan, Plan } from "../plan/plan.js";
 import { ConflictNote } from "./conflict-note.js";
@@ -18,6 +17,7 @@ import { PeerChooser } from "./peers.js";
 import { openPump, type Predecessor } from "./pump-opening.js";
 import type { Service } from "./service.js";
 import { type DaemonState, NO_PUMP } from "./state.js";
+import { SubnetFile } from "./subnet-file.js";
 import type { BirdKeeper, Kernel, PlanKeeper, RunningPump, World } from "./world.js";
 
 const NAMED_FAILURES_LIMIT = 10;
@@ -63,15 +63,16 @@ export class Forwarding {
   /** What is in force, to leave alone what did not change. */
   #kernelPlan: Omit<Plan, "pumpRoutes" | "commands" | "bgp"> | null = null;
   #table: Table | null = null;
-  #subnetEnv: SubnetEnvValues | null = null;
   readonly #engineNote = new EngineNote();
   readonly #conflictNote = new ConflictNote();
+  readonly #subnetFile: SubnetFile;
   /** Remembers what it found out; good for one own lease and one backend. */
   #choice: { readonly own: Lease; readonly backend: Backend; readonly chooser: PeerChooser } | null = null;
 
   /** Changes nothing in the kernel yet. @throws BAD_CONFIG, BAD_OPTION, NETWORK_OVERLAP */
   constructor(parts: ForwardingParts, setting: Setting, ownSubnets: readonly Prefix[]) {
     this.#parts = parts;
+    this.#subnetFile = new SubnetFile(parts.options, parts.log);
     this.#backendInput = this.#inputOf(setting);
     this.#backend = this.check(setting, ownSubnets);
     this.#planKeeper = parts.openPlanKeeper(networksOf(setting.config));
@@ -232,7 +233,7 @@ export class Forwarding {
     state.peers = peers;
     state.device =
       link === undefined ? null : { name: link.name, mtuBytes: link.mtuBytes, udpPort: this.#udpPortOf(link) };
-    await this.#writeSubnetEnv(own, Math.min(...mtus)); // a packet that fits into every device
+    await this.#subnetFile.write(own, this.#backendInput.config, Math.min(...mtus));
     return isSuccession || isKernelChanged || isTableChanged || isCommandRun || isBirdChanged;
   }
 
@@ -377,24 +378,6 @@ export class Forwarding {
     if (this.#pump === null || this.#isStarted) return;
     this.#pump.start();
     this.#isStarted = true;
-  }
-
-  /** Written last: who reads it may count on packets flowing. */
-  async #writeSubnetEnv(own: Lease, mtuBytes: number): Promise<void> {
-    const { options, log } = this.#parts;
-    const { config } = this.#backendInput;
-    const values: SubnetEnvValues = {
-      network: config.network,
-      subnet: own.subnet,
-      networkV6: own.subnetV6 === null ? null : config.networkV6,
-      subnetV6: own.subnetV6,
-      mtuBytes,
-      ipMasq: options.ipMasq,
-    };
-    if (isDeepStrictEqual(values, this.#subnetEnv)) return;
-    await writeSubnetEnv(options.subnetFile, values);
-    this.#subnetEnv = values;
-    log.info({ path: options.subnetFile }, "subnet_file_written");
   }
 
   #noteFailures(): void {
