@@ -1,5 +1,5 @@
 // [mode 1 | sender 1 | datagram]: what CheckDatagram lets pass is what the mode allows, and every reason it gives is
-// true. Mode 0 is UDP's shape, without a header; 1 is VXLAN's. Senders: two known hosts and a stranger.
+// true. Mode 0 is UDP's shape, without a header; 1 is VXLAN's. Senders: two known hosts.
 #include "fuzz/fuzz.h"
 #include "pump/sender_check.h"
 #include "test/vxlan_header.h"
@@ -8,9 +8,9 @@ namespace {
 
 using namespace hopsack;
 
-constexpr in_addr_t kHosts[] = {0x0b32a8c0, 0x0c32a8c0, 0x6432a8c0};  // 192.168.50.11, .12 and, unknown, .100
+constexpr in_addr_t kHosts[] = {0x0b32a8c0, 0x0c32a8c0};  // 192.168.50.11, .12
 
-/** 10.244.(1|2).0/24 and fd00:10:244:(1|2)::/64 of the first two hosts. */
+/** 10.244.(1|2).0/24 and fd00:10:244:(1|2)::/64 of the two hosts; 10.244.0.0/16 and fd00:10:244::/48 are this one's. */
 const Fib& Table() {
   static const Fib table = [] {
     FibRecords records({}, {}, {});
@@ -23,19 +23,33 @@ const Fib& Table() {
       records.routes.push_back({{10, 244, subnet, 0}, 4, 24, true, i});
       records.routes.push_back({{0xfd, 0, 0, 0x10, 2, 0x44, 0, subnet}, 6, 64, true, i});
     }
+    records.own_subnets.push_back({{10, 244}, 4, 16, true, 0});
+    records.own_subnets.push_back({{0xfd, 0, 0, 0x10, 2, 0x44}, 6, 48, true, 0});
     return Fib(records);
   }();
   return table;
 }
 
+constexpr uint8_t kNetworkV4[] = {10, 244}, kNetworkV6[] = {0xfd, 0, 0, 0x10, 2, 0x44};
+
+bool IsInNetwork(const IpPacket& packet, const uint8_t* address) {
+  if (packet.is_v6) return std::memcmp(address, kNetworkV6, sizeof kNetworkV6) == 0;
+  return std::memcmp(address, kNetworkV4, sizeof kNetworkV4) == 0;
+}
+
 /** The host's number that has the source; 2: nobody. */
 size_t OwnerOf(const IpPacket& packet) {
-  for (uint8_t i = 0; i < 2; i++) {
-    const uint8_t v4[] = {10, 244, static_cast<uint8_t>(i + 1)};
-    const uint8_t v6[] = {0xfd, 0, 0, 0x10, 2, 0x44, 0, static_cast<uint8_t>(i + 1)};
-    if (std::memcmp(packet.source(), packet.is_v6 ? v6 : v4, packet.is_v6 ? sizeof v6 : sizeof v4) == 0) return i;
-  }
-  return 2;
+  if (!IsInNetwork(packet, packet.source())) return 2;
+  const uint8_t* subnet = packet.source() + (packet.is_v6 ? sizeof kNetworkV6 : sizeof kNetworkV4);
+  if (packet.is_v6 && *subnet++ != 0) return 2;
+  return *subnet == 1 || *subnet == 2 ? *subnet - 1U : 2;
+}
+
+/** RFC 791 section 3.2. */
+bool EndsWhereNoneCan(const IpPacket& packet) {
+  if (packet.is_v6) return false;
+  const size_t units = size_t{packet.data()[6] & 0x1fU} << 8 | packet.data()[7];
+  return units * 8 + packet.size() > 65535;
 }
 
 /** RFC 7348's header, asked in words of its own. */
@@ -71,11 +85,11 @@ bool IsTrue(DropReason reason, const test::Packet& datagram, size_t header_bytes
     case DropReason::truncated:
       return error == IpError::kLengthMismatch;
     case DropReason::bad_inner_packet:
-      return error != IpError::kNone && error != IpError::kLengthMismatch;
-    case DropReason::unknown_sender:
-      return error == IpError::kNone && sender == 2;
+      return error == IpError::kNone ? EndsWhereNoneCan(packet) : error != IpError::kLengthMismatch;
     case DropReason::inner_source:
-      return error == IpError::kNone && sender != 2 && OwnerOf(packet) != sender;
+      return error == IpError::kNone && OwnerOf(packet) != sender;
+    case DropReason::inner_destination:
+      return error == IpError::kNone && !IsInNetwork(packet, packet.destination());
     default:
       return false;
   }
@@ -94,16 +108,15 @@ FUZZ(input) {
   if (is_vxlan) context.expected_header = test::VxlanHeader();
 
   const test::Packet before = datagram;
-  Arrival arrival{};
-  const auto refused = CheckDatagram(context, Table(), kHosts[sender], datagram, &arrival);
+  IpPacket packet;
+  const auto refused = CheckDatagram(context, Table(), *Table().FindPeer(kHosts[sender]), datagram, &packet);
   MUST(datagram == before);
   const size_t header_bytes = context.expected_header.bytes;
   if (refused.has_value()) return MUST(IsTrue(*refused, datagram, header_bytes, sender));
   for (size_t reason = 0; reason < kDropReasonCount; reason++) {
     MUST(!IsTrue(static_cast<DropReason>(reason), datagram, header_bytes, sender));
   }
-  const IpPacket& packet = arrival.packet;
   MUST(packet.data() == datagram.data() + header_bytes && header_bytes + packet.size() <= datagram.size());
   MUST(packet.size() == IpTotalLength(packet.bytes) && packet.header_bytes <= packet.size());
-  MUST(arrival.peer->peer == sender && OwnerOf(packet) == sender);
+  MUST(OwnerOf(packet) == sender && IsInNetwork(packet, packet.destination()));
 }
