@@ -35,6 +35,7 @@ withDaemons(t, import.meta.url, async () => {
   t.test("the TUN device is deleted under the pump", async (t) => {
     const { daemons } = await start(t);
     ip(a, "link del flannel0");
+    await daemons[0]?.logged("device_lost");
     await carries();
     t.equal(said(daemons[0], "device_lost"), 1);
     trials.row({
