@@ -12,7 +12,6 @@ import { request } from "node:http";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import t, { type Test } from "tap";
-import { Rtnetlink } from "../../src/kernel/rtnetlink.js";
 import {
   Daemon,
   filesIn,
@@ -24,7 +23,7 @@ import {
   UNHOOKED,
   withDaemons,
 } from "../support/hopsackd.js";
-import { ipJson, run, until, whyNoOtherUsers } from "../support/netns.js";
+import { ipJson, run, until, whyIpip, whyNoOtherUsers } from "../support/netns.js";
 import { Place } from "../support/place.js";
 
 const RSS_LIMIT_KB = 90_000;
@@ -90,15 +89,6 @@ async function rawSocket(host: Host): Promise<() => Promise<void>> {
   };
 }
 
-function hasIpip(): boolean {
-  const rtnetlink = new Rtnetlink();
-  try {
-    return rtnetlink.hasIpip();
-  } finally {
-    rtnetlink.close();
-  }
-}
-
 const BAD_DAYS: readonly BadDay[] = [
   {
     name: "without CAP_NET_ADMIN",
@@ -148,7 +138,7 @@ const BAD_DAYS: readonly BadDay[] = [
   },
   {
     name: "with IP-in-IP by a kernel that has none",
-    skip: hasIpip() && "this kernel has ipip devices",
+    skip: whyIpip(),
     flags: ["--backend", "ipip", "--ipip-engine", "kernel"],
     code: "KERNEL_REFUSED",
     sentence: /this kernel has no ipip; load it with: modprobe ipip, or start without --ipip-engine kernel/,

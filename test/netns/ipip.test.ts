@@ -7,7 +7,7 @@ import { spawnSync } from "node:child_process";
 import t, { type Test } from "tap";
 import { capture } from "../../src/lab/capture.js";
 import { type Host, ip, makeHost, withDaemons } from "../support/hopsackd.js";
-import { run, until } from "../support/netns.js";
+import { run, until, whyIpip } from "../support/netns.js";
 import { Place } from "../support/place.js";
 import { ping, pings } from "../support/traffic.js";
 
@@ -126,13 +126,19 @@ withDaemons(t, import.meta.url, async () => {
 
   t.test("the status says who carries the packets and why, and which device; the wire has no port", async (t) => {
     const place = new Place(t, configOf({}));
-    await place.startAll(t, [a]);
+    await place.startAll(t, [a], () => USERSPACE);
     t.match(place.status(a), {
       backend: "ipip",
       device: { name: "flannel.ipip", mtuBytes: 1480, udpPort: null },
-      engine: { name: "pump", reason: /this kernel has no ipip devices$/ },
+      engine: { name: "pump", reason: /asked for by --ipip-engine userspace$/ },
     });
     t.match(ip(a, "-d link show flannel.ipip"), /tun type tun/);
+  });
+
+  t.test("where the kernel has no ipip devices, the pump is the engine by itself", { skip: whyIpip() }, async (t) => {
+    const place = new Place(t, configOf({}));
+    await place.startAll(t, [a]);
+    t.match(place.status(a), { engine: { name: "pump", reason: /this kernel has no ipip devices$/ } });
   });
 
   t.test("cleanup after a kill leaves nothing", async (t) => {

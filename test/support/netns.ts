@@ -2,7 +2,8 @@
 // `ip netns add` inside needs no unique names. The kernel removes all of it with the last process, also after SIGKILL.
 // Use:  inOwnNamespace(t, import.meta.url, () => { t.test("...", ...); });
 import { execFileSync, spawnSync } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
+import { release } from "node:os";
 import { fileURLToPath } from "node:url";
 import type { Test } from "tap";
 
@@ -42,6 +43,16 @@ export function inOwnNamespace(t: Test, fileUrl: string, tests: () => void, limi
 export function whyNoOtherUsers(): string | false {
   const users = Number(readFileSync("/proc/self/uid_map", "utf8").trim().split(/\s+/)[2]);
   return users > NOBODY ? false : "the user namespace has one user only";
+}
+
+/**
+ * Why it cannot be seen here what happens without ipip devices; false: it can. By what is on the disk: asking the kernel would load the
+ * module, on a machine that is not ours.
+ */
+export function whyIpip(): string | false {
+  const listings = ["dep", "builtin"].map((kind) => `/lib/modules/${release()}/modules.${kind}`);
+  const isListed = listings.some((path) => existsSync(path) && readFileSync(path, "utf8").includes("/ipip.ko"));
+  return isListed || existsSync("/sys/module/ipip") ? "this kernel has ipip devices" : false;
 }
 
 /** Runs one command line (split on blanks, no shell), and returns its stdout. Throws with its stderr when it fails. */
