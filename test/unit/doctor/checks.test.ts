@@ -8,26 +8,11 @@ import { CHECKS, diagnose } from "../../../src/doctor/doctor.js";
 import type { Facts, Knock, Peer } from "../../../src/doctor/facts.js";
 import { gatherFacts } from "../../../src/doctor/host-facts.js";
 import { destinationsOf, hasVerdict, parseNftRules } from "../../../src/doctor/nft-rules.js";
-import type { Link } from "../../../src/netlink/link.js";
 import { readyState } from "../../support/daemon-fixtures.js";
+import { linkOf } from "../../support/link.js";
 
 const report = statusReport(readyState(), 0);
-const TUN: Link = {
-  index: 7,
-  name: "flannel0",
-  mtuBytes: 1472,
-  isUp: true,
-  isRunning: true,
-  isLoopback: false,
-  kind: "tun",
-  vxlan: null,
-  ipip: null,
-  alias: null,
-  hardwareAddress: null,
-  masterIndex: null,
-  txQueueLength: 1000,
-  stats: null,
-};
+const TUN = linkOf(7, "flannel0", { mtuBytes: 1472, kind: "tun" });
 
 /** Facts of a host on which all is well, but for what the test says. */
 function factsWith(more: Partial<Facts>): Facts {

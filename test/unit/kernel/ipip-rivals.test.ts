@@ -3,19 +3,9 @@ import { endianness } from "node:os";
 import t from "tap";
 import { findIpipRival } from "../../../src/kernel/ipip-rivals.js";
 import type { Link } from "../../../src/netlink/link.js";
+import { linkOf } from "../../support/link.js";
 
-const LINK: Link = {
-  ...{ index: 5, name: "tunl0", mtuBytes: 1480, isUp: true, isRunning: true, isLoopback: false, kind: "ipip" },
-  ...{
-    vxlan: null,
-    ipip: null,
-    alias: null,
-    hardwareAddress: null,
-    masterIndex: null,
-    txQueueLength: 1000,
-    stats: null,
-  },
-};
+const LINK = linkOf(5, "tunl0", { mtuBytes: 1480, kind: "ipip" });
 const HEAD =
   "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode ref pointer drops";
 /** A socket as the kernel lists it: address as a number of this machine, IP protocol in the place of the port. */

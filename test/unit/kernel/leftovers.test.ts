@@ -4,6 +4,7 @@ import { kernelLeftovers } from "../../../src/kernel/leftovers.js";
 import { parsePrefix } from "../../../src/net/prefix.js";
 import type { Link } from "../../../src/netlink/link.js";
 import type { Route } from "../../../src/netlink/route.js";
+import { linkOf } from "../../support/link.js";
 
 const ROUTE: Route = {
   family: 4,
@@ -17,25 +18,8 @@ const ROUTE: Route = {
   nextHops: [{ linkIndex: 2, gateway: "192.168.50.11" }],
 };
 
-function link(index: number, name: string, kind: string | null, changes: Partial<Link> = {}): Link {
-  return {
-    index,
-    name,
-    mtuBytes: 1500,
-    isUp: true,
-    isRunning: true,
-    isLoopback: false,
-    kind,
-    vxlan: null,
-    ipip: null,
-    alias: null,
-    hardwareAddress: null,
-    masterIndex: null,
-    txQueueLength: 1000,
-    stats: null,
-    ...changes,
-  };
-}
+const link = (index: number, name: string, kind: string | null, changes: Partial<Link> = {}): Link =>
+  linkOf(index, name, { kind, ...changes });
 
 async function found(
   links: readonly Link[],

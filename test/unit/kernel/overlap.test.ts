@@ -2,27 +2,14 @@ import t from "tap";
 import { findOverlap, type OverlapInput } from "../../../src/kernel/overlap.js";
 import { type Prefix, parsePrefix } from "../../../src/net/prefix.js";
 import type { InterfaceAddress } from "../../../src/netlink/addr.js";
-import type { Link } from "../../../src/netlink/link.js";
 import { HOPSACK_ROUTE_PROTOCOL, POD_ROUTE_PROTOCOL, type Route } from "../../../src/netlink/route.js";
+import { linkOf } from "../../support/link.js";
 
 const prefixes = (...texts: string[]): Prefix[] => texts.map(parsePrefix).filter((prefix) => prefix !== undefined);
 
-const LINKS: Link[] = ["lo", "eth0", "cni0", "flannel0"].map((name, position) => ({
-  index: position + 1,
-  name,
-  mtuBytes: 1500,
-  isUp: true,
-  isRunning: true,
-  isLoopback: name === "lo",
-  kind: null,
-  vxlan: null,
-  ipip: null,
-  alias: null,
-  hardwareAddress: null,
-  masterIndex: null,
-  txQueueLength: 0,
-  stats: null,
-}));
+const LINKS = ["lo", "eth0", "cni0", "flannel0"].map((name, position) =>
+  linkOf(position + 1, name, { isLoopback: name === "lo" }),
+);
 
 function address(text: string, linkName: string): InterfaceAddress {
   const [address = "", length] = text.split("/");

@@ -4,37 +4,17 @@ import t, { type Test } from "tap";
 import { HopsackError } from "../../../src/errors.js";
 import { Reconciler } from "../../../src/kernel/reconciler.js";
 import type { Change } from "../../../src/netlink/change.js";
-import type { Link } from "../../../src/netlink/link.js";
 import { encodeLinkChange, NO_SETTINGS } from "../../../src/netlink/link.js";
 import { LITTLE_ENDIAN, MessageType, viewOf } from "../../../src/netlink/message.js";
-import type { Plan } from "../../../src/plan/plan.js";
+import { EMPTY_PLAN, type Plan } from "../../../src/plan/plan.js";
+import { linkOf } from "../../support/link.js";
 
 const PLAN: Plan = {
+  ...EMPTY_PLAN,
   links: [{ kind: "tun", name: "flannel0", mtuBytes: 1472, txQueueLength: null }],
-  addresses: [],
-  routes: [],
-  neighbors: [],
-  fdb: [],
-  masquerades: [],
-  pumpRoutes: [],
 };
 const ROUTE = { prefix: "10.55.0.0/16", link: "flannel0", gateway: null, isOnLink: false };
-const FLANNEL0: Link = {
-  index: 7,
-  name: "flannel0",
-  mtuBytes: 1472,
-  isUp: true,
-  isRunning: true,
-  isLoopback: false,
-  kind: "tun",
-  vxlan: null,
-  ipip: null,
-  alias: null,
-  hardwareAddress: null,
-  masterIndex: null,
-  txQueueLength: 500,
-  stats: null,
-};
+const FLANNEL0 = linkOf(7, "flannel0", { mtuBytes: 1472, kind: "tun", txQueueLength: 500 });
 
 /** A kernel that keeps nothing, and counts the looks at it. */
 class Trial {

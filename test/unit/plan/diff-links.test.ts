@@ -6,6 +6,7 @@ import type { Link } from "../../../src/netlink/link.js";
 import type { VxlanParameters } from "../../../src/netlink/vxlan.js";
 import { linkChanges } from "../../../src/plan/diff-links.js";
 import type { LinkPlan, VxlanLinkPlan } from "../../../src/plan/plan.js";
+import { linkOf } from "../../support/link.js";
 
 const ALIAS = "hopsack flannel0";
 const MAC = "02:00:00:00:00:01";
@@ -33,25 +34,8 @@ const PARAMETERS: VxlanParameters = {
   isExternal: false,
 };
 
-function link(index: number, name: string, differences: Partial<Link> = {}): Link {
-  return {
-    index,
-    name,
-    mtuBytes: 1450,
-    isUp: true,
-    isRunning: true,
-    isLoopback: false,
-    kind: null,
-    vxlan: null,
-    ipip: null,
-    alias: null,
-    hardwareAddress: MAC,
-    masterIndex: null,
-    txQueueLength: 1000,
-    stats: null,
-    ...differences,
-  };
-}
+const link = (index: number, name: string, differences: Partial<Link> = {}): Link =>
+  linkOf(index, name, { mtuBytes: 1450, hardwareAddress: MAC, ...differences });
 
 const ETH0 = link(2, "eth0");
 

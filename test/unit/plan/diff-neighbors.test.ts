@@ -1,26 +1,11 @@
 // plan/diff-neighbors: the two tables of a VXLAN device.
 import t from "tap";
 import { type Change, objectOf } from "../../../src/netlink/change.js";
-import type { Link } from "../../../src/netlink/link.js";
 import type { FdbEntry, Neighbor } from "../../../src/netlink/neigh.js";
 import { fdbChanges, neighborChanges } from "../../../src/plan/diff-neighbors.js";
+import { linkOf } from "../../support/link.js";
 
-const DEVICE: Link = {
-  index: 7,
-  name: "flannel.1",
-  mtuBytes: 1450,
-  isUp: true,
-  isRunning: true,
-  isLoopback: false,
-  kind: "vxlan",
-  vxlan: null,
-  ipip: null,
-  alias: null,
-  hardwareAddress: null,
-  masterIndex: null,
-  txQueueLength: 1000,
-  stats: null,
-};
+const DEVICE = linkOf(7, "flannel.1", { mtuBytes: 1450, kind: "vxlan" });
 const B = "02:00:00:00:00:0b";
 const C = "02:00:00:00:00:0c";
 const FOUND = new Map([["flannel.1", DEVICE]]);

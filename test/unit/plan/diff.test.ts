@@ -9,6 +9,7 @@ import { HOPSACK_ROUTE_PROTOCOL, type Route } from "../../../src/netlink/route.j
 import { type ActualState, diffPlan, type Marks } from "../../../src/plan/diff.js";
 import { DEFAULT_METRIC } from "../../../src/plan/diff-routes.js";
 import type { Plan, VxlanLinkPlan } from "../../../src/plan/plan.js";
+import { linkOf } from "../../support/link.js";
 
 const MARKS: Marks = {
   networks: ["10.55.0.0/16", "fd55::/48"].map(parsePrefix).filter((prefix): prefix is Prefix => prefix !== undefined),
@@ -26,25 +27,8 @@ const PLAN: Plan = {
 const ETH = 2;
 const TUN = 7;
 
-function link(index: number, name: string, differences: Partial<Link> = {}): Link {
-  return {
-    index,
-    name,
-    mtuBytes: 1472,
-    isUp: true,
-    isRunning: true,
-    isLoopback: false,
-    kind: null,
-    vxlan: null,
-    ipip: null,
-    alias: null,
-    hardwareAddress: null,
-    masterIndex: null,
-    txQueueLength: 1000,
-    stats: null,
-    ...differences,
-  };
-}
+const link = (index: number, name: string, differences: Partial<Link> = {}): Link =>
+  linkOf(index, name, { mtuBytes: 1472, ...differences });
 
 function address(text: string, linkIndex = TUN, scope = 0): InterfaceAddress {
   const [address = "", length] = text.split("/");
