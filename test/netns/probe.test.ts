@@ -101,7 +101,8 @@ async function declareTests(): Promise<void> {
   t.test("a host that is heard and does not hear us is told apart", async (t) => {
     const site = place(t, UDP);
     await site.startAll(t, [a, b]);
-    await until("a reaches b", () => reachStates(site, a)[0] === "reachable", LOST_LIMIT_MS);
+    for (const host of [a, b])
+      await until(`${host.name} reaches its peer`, () => reachStates(site, host)[0] === "reachable", LOST_LIMIT_MS);
     for (const words of [
       "add table inet wall",
       "add chain inet wall out { type filter hook output priority 0; }",
