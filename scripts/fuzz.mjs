@@ -1,6 +1,6 @@
-// `npm run fuzz -- [--seconds N] [--target NAME]`: builds native/fuzz with clang and runs each target, from the real packets of
-// native/fuzz/corpus and from what earlier runs found in build/fuzz. Prints executions, coverage and findings; a finding makes
-// the exit status 1.
+// `npm run fuzz -- [--seconds N] [--seed N] [--target NAME]`: builds native/fuzz with clang and runs each target, from the real
+// packets of native/fuzz/corpus and from what earlier runs found in build/fuzz. Prints executions, coverage and findings; a
+// finding makes the exit status 1.
 import { execFileSync, spawn, spawnSync } from "node:child_process";
 import { mkdirSync } from "node:fs";
 import { availableParallelism } from "node:os";
@@ -23,7 +23,7 @@ const TARGETS = {
   lpm: undefined,
 };
 
-const { seconds, targets } = options();
+const { seconds, seed, targets } = options();
 build();
 console.log(row("target", "executions", "edges", "features", "corpus", "result"));
 const findings = (await inParallel(targets, fuzz)).filter((finding) => finding !== undefined);
@@ -36,7 +36,11 @@ function options() {
   let values;
   try {
     ({ values } = parseArgs({
-      options: { seconds: { type: "string", default: "60" }, target: { type: "string", multiple: true } },
+      options: {
+        seconds: { type: "string", default: "60" },
+        seed: { type: "string" },
+        target: { type: "string", multiple: true },
+      },
     }));
   } catch (error) {
     usageError(error.message);
@@ -48,7 +52,10 @@ function options() {
   if (!/^[1-9][0-9]{0,5}$/.test(values.seconds)) {
     usageError(`--seconds ${values.seconds} is not a number of seconds from 1 to 999999`);
   }
-  return { seconds: Number(values.seconds), targets };
+  if (values.seed !== undefined && !/^[1-9][0-9]{0,8}$/.test(values.seed)) {
+    usageError(`--seed ${values.seed} is not a number from 1 to 999999999`);
+  }
+  return { seconds: Number(values.seconds), seed: values.seed, targets };
 }
 
 function usageError(sentence) {
@@ -89,6 +96,7 @@ async function fuzz(target) {
   mkdirSync(`${BUILD}/findings`, { recursive: true });
   const seeds = TARGETS[target] === undefined ? [] : [`native/fuzz/corpus/${TARGETS[target]}`];
   const limits = [`-max_total_time=${seconds}`, `-timeout=${MAX_INPUT_SECONDS}`, `-rss_limit_mb=${MAX_MEGABYTES}`];
+  if (seed !== undefined) limits.push(`-seed=${seed}`);
   const args = [...limits, "-print_final_stats=1", `-artifact_prefix=${artifacts}`, corpus, ...seeds];
   const { status, output } = await run(`${BUILD}/fuzz_${target}`, args);
   const file = /Test unit written to (\S+)/.exec(output)?.[1];

@@ -226,8 +226,7 @@ void Coalescer::FillHeader(const Item& item) {
     StoreIpv4Checksum(ip, item.l4_offset);
   }
   // The kernel completes the checksum; the field holds the sum of the pseudo-header, not complemented.
-  const uint64_t pseudo = PseudoHeaderSum(first, first.protocol) + ChecksumWord(l4_bytes);
-  StoreRaw16(l4 + (item.is_tcp ? kTcpChecksum : kUdpChecksum), ChecksumFold(ChecksumFold(pseudo)));
+  StoreRaw16(l4 + (item.is_tcp ? kTcpChecksum : kUdpChecksum), PseudoHeaderSum(first, first.protocol, l4_bytes));
   if (item.is_tcp) {
     l4[kTcpFlags] = last.data()[item.l4_offset + kTcpFlags];
   } else {

@@ -39,7 +39,8 @@ bool Segmenter::Init(const IpPacket& packet, const VirtioNetHeader& offload) {
     ip_base_sum_ = ChecksumAdd(ip_base_sum_, packet.data() + kIpv4Source, l4_offset_ - kIpv4Source);
     ip_base_sum_ = ChecksumFold(ip_base_sum_);
   }
-  l4_base_sum_ = PseudoHeaderSum(packet, is_tcp_ ? IPPROTO_TCP : IPPROTO_UDP);
+  // Without the length, which Stamp adds.
+  l4_base_sum_ = PseudoHeaderSum(packet, is_tcp_ ? IPPROTO_TCP : IPPROTO_UDP, 0);
   l4_base_sum_ = ChecksumAdd(l4_base_sum_, l4, 4);  // ports
   if (is_tcp_) {
     l4_base_sum_ = ChecksumAdd(l4_base_sum_, l4 + kTcpAck, kTcpDataOffset - kTcpAck);

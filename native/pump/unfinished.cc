@@ -11,9 +11,8 @@ size_t ChecksumOffset(const IpPacket& packet) {
   return packet.protocol == IPPROTO_UDP && l4_bytes >= kUdpHeaderBytes ? kUdpChecksum : 0;
 }
 
-uint16_t PseudoHeaderSumWithLength(const IpPacket& packet, size_t l4_bytes) {
-  const uint64_t sum = PseudoHeaderSum(packet, packet.protocol);
-  return ChecksumFold(ChecksumFold(sum + ChecksumWord(static_cast<uint16_t>(l4_bytes))));
+uint16_t PseudoHeaderSum(const IpPacket& packet, size_t l4_bytes) {
+  return hopsack::PseudoHeaderSum(packet, packet.protocol, static_cast<uint16_t>(l4_bytes));
 }
 
 /** L4 header with options; more than the packet when the header says so. */
@@ -33,7 +32,7 @@ uint8_t GsoType(const IpPacket& packet) {
 L4Checksum JudgeL4Checksum(const IpPacket& packet, size_t l4_offset) {
   const size_t l4_bytes = packet.size() - l4_offset;
   const uint8_t* l4 = packet.data() + l4_offset;
-  const uint16_t pseudo = PseudoHeaderSumWithLength(packet, l4_bytes);
+  const uint16_t pseudo = PseudoHeaderSum(packet, l4_bytes);
   if (LoadRaw16(l4 + (packet.protocol == IPPROTO_TCP ? kTcpChecksum : kUdpChecksum)) == pseudo) {
     return L4Checksum::kUnfinished;
   }
@@ -45,7 +44,7 @@ VirtioNetHeader OffloadOf(const IpPacket& packet, size_t gso_size) {
   if (checksum == 0) return {};
   const size_t l4_bytes = packet.size() - packet.header_bytes;
   const uint16_t field = LoadRaw16(packet.data() + packet.header_bytes + checksum);
-  if (field != PseudoHeaderSumWithLength(packet, l4_bytes)) return {};
+  if (field != PseudoHeaderSum(packet, l4_bytes)) return {};
   VirtioNetHeader offload = {kVirtioNeedsChecksum,           kVirtioGsoNone, 0, 0, packet.header_bytes,
                              static_cast<uint16_t>(checksum)};
   const size_t header_bytes = packet.header_bytes + L4HeaderBytes(packet);

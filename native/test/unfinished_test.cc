@@ -44,6 +44,22 @@ TEST("unfinished: the bare sum of the pseudo-header is told from a right and fro
   }
 }
 
+TEST("unfinished: no carry is lost when addresses and protocol fill 64 bits with ones") {
+  for (const bool is_tcp : {false, true}) {
+    Spec spec;
+    spec.is_v6 = true;
+    spec.is_tcp = is_tcp;
+    Packet packet = MakePacket(spec);
+    std::fill_n(&packet[kIpv6Source], 32, uint8_t{0});
+    std::fill_n(&packet[kIpv6Source + 8], 8, uint8_t{0xff});
+    packet[kIpv6Source + 9] = static_cast<uint8_t>(0xff - packet[kIpv6NextHeader]);
+    Mend(packet);
+    CHECK(JudgeL4Checksum(View(packet), kIpv6HeaderBytes) == L4Checksum::kRight);
+    Unfinish(packet);
+    CHECK(JudgeL4Checksum(View(packet), kIpv6HeaderBytes) == L4Checksum::kUnfinished);
+  }
+}
+
 TEST("unfinished: fragments and cut-off headers are left alone") {
   Spec spec;
   spec.payload_bytes = 8;

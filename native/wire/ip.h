@@ -98,9 +98,10 @@ inline size_t IpTotalLength(ConstBytes data) {
   return kIpv6HeaderBytes + LoadBe16(data.data() + kIpv6PayloadLength);
 }
 
-/** Sum of the pseudo-header (RFC 9293 3.1, RFC 8200 8.1) without its length. */
-inline uint64_t PseudoHeaderSum(const IpPacket& packet, uint8_t protocol) {
-  return ChecksumAdd(ChecksumWord(protocol), packet.source(), 2 * packet.address_bytes());
+/** Sum of the pseudo-header (RFC 9293 3.1, RFC 8200 8.1), folded: what is added to it cannot overflow. */
+inline uint16_t PseudoHeaderSum(const IpPacket& packet, uint8_t protocol, uint16_t l4_bytes) {
+  const uint64_t words = ChecksumWord(protocol) + ChecksumWord(l4_bytes);
+  return ChecksumFold(ChecksumAdd(words, packet.source(), 2 * packet.address_bytes()));
 }
 
 /** Computes the IPv4 header checksum afresh. */
