@@ -1,7 +1,8 @@
-// `npm run scale`: thirty daemons in one lab (test/support/scale.ts), judged.
+// `npm run scale`: thirty daemons in one lab (test/support/scale.ts), judged; what they take is drawn in build/scale-*.
 import t from "tap";
 import { withDaemons } from "../support/hopsackd.js";
 import { describeScale, percentile, scale } from "../support/scale.js";
+import { drawLoads } from "../support/scale-charts.js";
 
 const HOSTS = 30;
 const CHANGES = 20;
@@ -17,6 +18,7 @@ withDaemons(
       t.setTimeout(LIMIT_SECONDS * 1000);
       const report = await scale(t, HOSTS, CHANGES);
       for (const line of describeScale(report)) t.comment(line);
+      await drawLoads(report.loads, "build");
       t.ok(report.allPairsMs < ALL_PAIRS_LIMIT_MS, "all pairs in time");
       t.ok(percentile(report.changesMs, 0.99) < CHANGE_LIMIT_MS, "changes in time");
     });

@@ -1,24 +1,24 @@
 // Many hosts at once: the program of `npm run scale` and of test/netns/scale.test.ts.
-import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import type { Test } from "tap";
+import { quantile } from "../../src/bench/statistics.js";
 import { fetchStatus, parseStatus } from "../../src/daemon/status-client.js";
 import { Script } from "./flow.js";
 import { type Daemon, type Host, makeHost } from "./hopsackd.js";
 import { until } from "./netns.js";
 import { Place } from "./place.js";
-import { cpuMilliseconds } from "./usage.js";
+import { residentMegabytes, threadMilliseconds } from "./usage.js";
 
 const ALL_PAIRS = fileURLToPath(new URL("all-pairs.py", import.meta.url));
 const IDLE_MS = 5000;
 const START_LIMIT_MS = 60_000;
 
-/** All daemons that run, together. */
-interface Load {
+/** What each of the daemons takes that run together; one value a daemon. */
+export interface Load {
   readonly hosts: number;
-  readonly residentMegabytesEach: number;
+  readonly residentMegabytes: readonly number[];
   /** Of one core, with nothing to do. */
-  readonly idlePercentEach: number;
+  readonly idlePercent: readonly number[];
 }
 
 export interface ScaleReport {
@@ -44,7 +44,7 @@ export async function scale(t: Test, count: number, changes: number): Promise<Sc
 
   const daemons: Daemon[] = [];
   const loads: Load[] = [];
-  const steps = [Math.ceil(count / 3), Math.ceil((2 * count) / 3), count - 1];
+  const steps = new Set([count / 6, count / 3, count / 2, (2 * count) / 3, (5 * count) / 6, count - 1].map(Math.ceil));
   for (const step of steps) {
     const added = hosts.slice(daemons.length, step).map((host) => place.start(t, host, "--probe-peers=false"));
     daemons.push(...added);
@@ -85,15 +85,15 @@ async function loadOf(place: Place, hosts: readonly Host[]): Promise<Load> {
   const pids = await Promise.all(
     hosts.map(async (host) => parseStatus(await fetchStatus(place.socket(host)), place.socket(host)).pid),
   );
-  const sum = (of: (pid: number) => number): number => pids.reduce((total, pid) => total + of(pid), 0);
-  const cpuBefore = sum(cpuMilliseconds);
+  const before = pids.map(threadMilliseconds);
   const startedAt = performance.now();
   await new Promise((resolve) => setTimeout(resolve, IDLE_MS));
-  const percent = (100 * (sum(cpuMilliseconds) - cpuBefore)) / (performance.now() - startedAt);
-  const resident = sum(
-    (pid) => Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1]) / 1024,
-  );
-  return { hosts: pids.length, residentMegabytesEach: resident / pids.length, idlePercentEach: percent / pids.length };
+  const percent = 100 / (performance.now() - startedAt);
+  return {
+    hosts: pids.length,
+    residentMegabytes: pids.map(residentMegabytes),
+    idlePercent: pids.map((pid, index) => (threadMilliseconds(pid) - (before[index] ?? 0)) * percent),
+  };
 }
 
 export function percentile(ascending: readonly number[], part: number): number {
@@ -105,8 +105,8 @@ export function describeScale({ pairs, allPairsMs, changesMs, loads }: ScaleRepo
     `all ${pairs} pairs reach each other ${Math.round(allPairsMs)} ms after the last daemon's start`,
     `a change of one lease is in force after ${percentile(changesMs, 0.5)} ms (median), ${percentile(changesMs, 0.99)} ms (p99), of ${changesMs.length}`,
     ...loads.map(
-      ({ hosts, residentMegabytesEach, idlePercentEach }) =>
-        `${hosts} hosts: ${residentMegabytesEach.toFixed(0)} MB resident and ${idlePercentEach.toFixed(2)} % of a core, each`,
+      ({ hosts, residentMegabytes, idlePercent }) =>
+        `${hosts} hosts: ${quantile(residentMegabytes, 0.5).toFixed(0)} MB resident and ${quantile(idlePercent, 0.5).toFixed(2)} % of a core, each (median)`,
     ),
   ];
 }
