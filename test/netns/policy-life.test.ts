@@ -3,10 +3,9 @@
 import { once } from "node:events";
 import { readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import t, { type Test } from "tap";
 import { CniHost, skipBridge } from "../support/cni.js";
-import { FLOW_PORT, lostDuring, Script } from "../support/flow.js";
+import { flowReceiver, flowSender, lostDuring } from "../support/flow.js";
 import { makeHost, startHopsack, withDaemons } from "../support/hopsackd.js";
 import { run, until } from "../support/netns.js";
 import { Place } from "../support/place.js";
@@ -17,7 +16,6 @@ const WAYS = [
   ["routed", ROUTED, false],
   ["bridge", { attach: "bridge", delegate: { isDefaultGateway: true } }, skipBridge],
 ] as const;
-const FLOW = fileURLToPath(new URL("../support/numbered-flow.mjs", import.meta.url));
 const SWAPS = 8;
 const KILLS = 12;
 
@@ -53,26 +51,10 @@ withDaemons(t, import.meta.url, async () => {
         const { place, withRole } = await start(t, config);
         const [web, app, db] = [await withRole("web"), await withRole("app"), await withRole("db")];
         applyPolicy(place, host, openFrom(9000));
-        const refused = new Script(
-          t,
-          { name: db.name, address: "" },
-          process.execPath,
-          FLOW,
-          "receive",
-          `${FLOW_PORT}`,
-        );
+        const refused = flowReceiver(t, { name: db.name, address: "" });
         await refused.ready();
         const [target = "", closed = ""] = [app.addresses[0], db.addresses[0]];
-        const knocking = new Script(
-          t,
-          { name: web.name, address: "" },
-          process.execPath,
-          FLOW,
-          "send",
-          closed,
-          `${FLOW_PORT}`,
-          "1",
-        );
+        const knocking = flowSender(t, { name: web.name, address: "" }, closed, 1);
         await knocking.ready();
         const ends = { a: { name: web.name, address: "" }, b: { name: app.name, address: "" }, target };
         const lost = await lostDuring(t, ends, 1, async () => {

@@ -7,7 +7,7 @@
 //   b: eth0 192.168.50.11 ──┘
 import { fileURLToPath } from "node:url";
 import t, { type Test } from "tap";
-import { FLOW_PORT, passed, quiet, Script } from "../support/flow.js";
+import { FLOW_PORT, flowReceiver, passed, quiet, Script } from "../support/flow.js";
 import { type Daemon, type Host, makeHost, withDaemons } from "../support/hopsackd.js";
 import { run, until } from "../support/netns.js";
 import { Place } from "../support/place.js";
@@ -60,7 +60,7 @@ async function peerKnown(daemon: Daemon): Promise<void> {
 async function lostDuring(t: Test, what: string, hosts: Hosts, deed: () => Promise<void>): Promise<number> {
   const { a, b, target } = hosts;
   const sink = new Script(t, b, process.execPath, STREAM, "receive", `${STREAM_PORT}`);
-  const receiver = new Script(t, b, "python3", FLOW, "receive", `${FLOW_PORT}`);
+  const receiver = flowReceiver(t, b);
   await Promise.all([sink.ready(), receiver.ready()]);
   const stream = new Script(t, a, process.execPath, STREAM, "send", target, `${STREAM_PORT}`, `${STREAM_MBIT}`);
   await stream.ready();

@@ -24,6 +24,7 @@ const ALONE_MS = 10_000;
 /** kMaxSegments in native/pump/send_queue.h. */
 const DATAGRAMS_PER_SEND = 63;
 const STREAM_SECONDS = 900;
+const LOOKS_LIMIT = 1000;
 
 const good = innerPacket("10.244.3.5", "10.244.2.5");
 /** Source, what is sent, and what it is counted as. */
@@ -73,6 +74,18 @@ function linkDrops(): number {
 
 async function look(place: Place, host: Host): Promise<StatusReport> {
   return parseStatus(await fetchStatus(place.socket(host)), place.socket(host));
+}
+
+/** Both hosts at a moment at which nothing more is counted on either. */
+async function lookAtRest(place: Place, a: Host, b: Host): Promise<{ a: StatusReport; b: StatusReport }> {
+  let before = "";
+  for (let n = 0; n < LOOKS_LIMIT; n++) {
+    const now = { a: await look(place, a), b: await look(place, b) };
+    const counted = JSON.stringify([now.a.traffic, now.b.traffic, now.b.drops]);
+    if (counted === before) return now;
+    before = counted;
+  }
+  throw new Error("packets come and come");
 }
 
 function buildFlood(): string {
@@ -140,7 +153,7 @@ export async function underFlood(t: Test, datagrams: number, flags: readonly str
   endStream();
   await quiet(b);
   await until("what was lost is told", () => pings(a, "10.244.2.0")); // with the next datagram that is received
-  const after = { a: await look(place, a), b: await look(place, b), links: linkDrops() };
+  const after = { ...(await lookAtRest(place, a, b)), links: linkDrops() };
 
   const datagramsSent = sent.reduce((sum, count) => sum + count, 0);
   const { receive_buffer_full: receiveBufferFull = 0, ...dropped } = since(before.b, after.b);

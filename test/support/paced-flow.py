@@ -1,6 +1,6 @@
-"""One end of a paced flow of numbered UDP packets, faster than Node.js could; run by restart-load.ts inside a host.
-paced-flow.py receive PORT               prints "ready"; at SIGTERM how many different numbers came, and the longest time without one before
-                                         SIGUSR1 and after it
+"""One end of a paced flow of numbered UDP packets, faster than Node.js could; run by tests inside a host.
+paced-flow.py receive PORT               prints "ready"; after SIGTERM, once nothing comes any more, how many different numbers came, how
+                                         many twice, and the longest time without one before SIGUSR1 and after it
 paced-flow.py send ADDRESS PORT PER_MS   prints "ready"; at SIGTERM how many were sent
 """
 
@@ -14,6 +14,7 @@ import time
 PAYLOAD_BYTES = 200
 BUFFER_BYTES = 64 << 20
 FLOW_LIMIT = 1 << 23  # numbers
+QUIET_SECONDS = 0.3
 SO_RCVBUFFORCE = 33
 SO_TIMESTAMPNS = 35  # when the kernel had it: how late this process looked does not count
 TIMESTAMP_SPACE = socket.CMSG_SPACE(16)
@@ -27,10 +28,13 @@ def is_over():
 
 def receive(port):
     udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    udp.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, BUFFER_BYTES)
+    try:
+        udp.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, BUFFER_BYTES)
+    except PermissionError:  # root of a user namespace: as much as everybody may have
+        udp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER_BYTES)
     udp.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
     udp.bind(("", port))
-    udp.settimeout(0.1)
+    udp.settimeout(QUIET_SECONDS)
     over = is_over()
     print("ready", flush=True)
     seen = bytearray(FLOW_LIMIT)
@@ -38,10 +42,12 @@ def receive(port):
     gaps = [0, 0]
     marks = []
     signal.signal(signal.SIGUSR1, lambda *_: marks.append(True))
-    while not over:
+    while True:
         try:
             data, control, _, _ = udp.recvmsg(PAYLOAD_BYTES, TIMESTAMP_SPACE)
         except TimeoutError:
+            if over:
+                break
             continue
         seconds, nanoseconds = struct.unpack("qq", control[0][2])
         now = seconds * 1_000_000_000 + nanoseconds
