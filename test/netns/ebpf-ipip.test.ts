@@ -16,6 +16,8 @@ import { pings, received, sha256, startScript } from "../support/traffic.js";
 const MTU_BYTES = 1480;
 const STREAM_BYTES = 20_000_000;
 const CONGESTION_EXPERIENCED = 3;
+/** For a packet that the kernel has yet to take out of a queue; each takes some milliseconds. */
+const LOOKS_LIMIT = 1000;
 /** What of the inner type of service b, and a, put into the outer header. */
 const [ALL, ECN] = [0xff, 0x03];
 const DIST = "/media/dist";
@@ -145,7 +147,7 @@ withDaemons(t, import.meta.url, async () => {
           filter,
           1,
           send,
-          AbortSignal.timeout(10_000),
+          AbortSignal.timeout(60_000),
         );
         const outer = Buffer.from(packet?.bytes ?? []).subarray(14);
         const inner = outer.subarray(20);
@@ -167,8 +169,9 @@ withDaemons(t, import.meta.url, async () => {
     forge(a, { ...good, header: Buffer.alloc(4) });
     forge(a, { ...good, tos: CONGESTION_EXPERIENCED });
     forge(a, { ...good, payloadBytes: 3000 });
-    t.equal((await ofB.counts()).rx_packets, rx_packets);
     forge(a, good);
-    t.equal((await ofB.counts()).rx_packets, rx_packets + 1, "one that is right");
+    let after = rx_packets;
+    for (let look = 0; look < LOOKS_LIMIT && after === rx_packets; look++) after = (await ofB.counts()).rx_packets;
+    t.equal(after, rx_packets + 1, "only the last one, which is right: all go by one queue");
   });
 });

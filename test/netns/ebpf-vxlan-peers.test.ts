@@ -23,6 +23,8 @@ import { pings, received, sendDatagram, sha256 } from "../support/traffic.js";
 const STREAM_BYTES = 20_000_000;
 const STREAM_PACKETS = STREAM_BYTES / VXLAN.mtuBytes;
 const FLOWS = 40;
+/** A process each sends them. */
+const FLOWS_LIMIT_MS = 120_000;
 /** Where Ethernet and IPv4 end, and UDP's source port is. */
 const SOURCE_PORT_OFFSET = 34;
 
@@ -90,7 +92,7 @@ withDaemons(t, import.meta.url, async () => {
       "udp dst port 8472",
       FLOWS,
       send,
-      AbortSignal.timeout(10_000),
+      AbortSignal.timeout(FLOWS_LIMIT_MS),
     );
     t.ok(carried(place, a).sent >= before + FLOWS, "sent by the programs");
     const ports = new Set(packets.map(({ bytes }) => Buffer.from(bytes).readUInt16BE(SOURCE_PORT_OFFSET)));

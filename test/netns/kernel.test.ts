@@ -16,7 +16,7 @@ const OUR_ROUTES = `proto ${HOPSACK_ROUTE_PROTOCOL}`;
 
 inOwnNamespace(t, import.meta.url, () => {
   t.test("links, addresses and routes are what ip shows", async (t) => {
-    const rtnetlink = setUpHost(t);
+    const rtnetlink = await setUpHost(t);
     run("ip address add fd00::1/64 dev uplink");
     run("ip route add 10.5.0.0/16 nexthop via 10.99.0.3 nexthop via 10.99.0.4 dev uplink");
     run("ip route add blackhole 10.6.0.0/16");
@@ -60,7 +60,7 @@ inOwnNamespace(t, import.meta.url, () => {
   });
 
   t.test("routeTo answers like ip route get, and null where there is no way", async (t) => {
-    const rtnetlink = setUpHost(t);
+    const rtnetlink = await setUpHost(t);
     const link = linkNamed(rtnetlink, "uplink");
     t.match(rtnetlink.routeTo("203.0.113.9"), {
       nextHops: [{ linkIndex: link.index, gateway: "10.99.0.2" }],
@@ -71,7 +71,7 @@ inOwnNamespace(t, import.meta.url, () => {
   });
 
   t.test("a thousand routes are added, replaced and removed in batches, each answered", async (t) => {
-    const rtnetlink = setUpHost(t);
+    const rtnetlink = await setUpHost(t);
     const { index } = linkNamed(rtnetlink, "uplink");
     const routes = (kind: RouteChange["kind"] | "remove-route", gateway: string): Change[] =>
       Array.from({ length: 1000 }, (_, i) => ({
@@ -97,7 +97,7 @@ inOwnNamespace(t, import.meta.url, () => {
   });
 
   t.test("a refused change carries the kernel's words and does not keep back the others", async (t) => {
-    const rtnetlink = setUpHost(t);
+    const rtnetlink = await setUpHost(t);
     const { index } = linkNamed(rtnetlink, "uplink");
     const route = { kind: "add-route", linkIndex: index, linkName: "uplink", isOnLink: false, metric: null } as const;
     const [good, bad, other, link] = rtnetlink.apply([
@@ -124,7 +124,7 @@ inOwnNamespace(t, import.meta.url, () => {
   });
 
   t.test("a veth pair joins two namespaces, and the other one is spoken to from here", async (t) => {
-    const rtnetlink = setUpHost(t);
+    const rtnetlink = await setUpHost(t);
     const netns = "/run/netns/kernel-pod";
     run("ip netns add kernel-pod");
     t.teardown(() => run("ip netns delete kernel-pod"));
@@ -193,7 +193,7 @@ inOwnNamespace(t, import.meta.url, () => {
   });
 
   t.test("lost events are an empty list, and close() ends the monitor", async (t) => {
-    setUpHost(t);
+    await setUpHost(t);
     const { NetlinkMonitor } = loadAddon();
     const batches: number[] = [];
     const monitor = new NetlinkMonitor([7], (messages) => batches.push(messages.length));

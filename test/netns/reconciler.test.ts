@@ -82,7 +82,7 @@ function hasRoute(text: string): boolean {
 
 inOwnNamespace(t, import.meta.url, () => {
   t.test("a plan becomes true in one call, and close() leaves the host as it was", async (t) => {
-    const rtnetlink = setUpHost(t);
+    const rtnetlink = await setUpHost(t);
     run("ip link set flannel0 up");
     const before = hostState();
     const { reconciler, repairs, faults } = reconcile(t, rtnetlink);
@@ -100,7 +100,7 @@ inOwnNamespace(t, import.meta.url, () => {
   });
 
   t.test("a new plan removes what the old one needed, and nothing else", async (t) => {
-    const rtnetlink = setUpHost(t);
+    const rtnetlink = await setUpHost(t);
     const { reconciler } = reconcile(t, rtnetlink);
     await reconciler.setPlan({
       ...PLAN,
@@ -119,7 +119,7 @@ inOwnNamespace(t, import.meta.url, () => {
   });
 
   t.test("what somebody removes or changes is put back, and said", async (t) => {
-    const rtnetlink = setUpHost(t);
+    const rtnetlink = await setUpHost(t);
     const { reconciler, repairs, faults } = reconcile(t, rtnetlink);
     await reconciler.setPlan(PLAN);
     const sabotage: [string, string, () => boolean][] = [
@@ -158,7 +158,7 @@ inOwnNamespace(t, import.meta.url, () => {
   });
 
   t.test("routes and addresses that are not ours stay", async (t) => {
-    const rtnetlink = setUpHost(t);
+    const rtnetlink = await setUpHost(t);
     run("ip route add 10.55.8.0/24 via 10.99.0.2 proto static");
     run(`ip route add 10.77.0.0/16 via 10.99.0.2 ${OUR_ROUTES}`); // another hopsackd's, of another Network
     run("ip address add 10.55.9.1/24 dev peer");
@@ -179,7 +179,7 @@ inOwnNamespace(t, import.meta.url, () => {
   });
 
   t.test("a foreign route in our place is not replaced: the plan is refused", async (t) => {
-    const rtnetlink = setUpHost(t);
+    const rtnetlink = await setUpHost(t);
     run("ip route add 10.55.0.0/16 via 10.99.0.2");
     const { reconciler } = reconcile(t, rtnetlink);
     await t.rejects(reconciler.setPlan(PLAN), {
@@ -190,7 +190,7 @@ inOwnNamespace(t, import.meta.url, () => {
   });
 
   t.test("leftovers of a killed run are taken over or removed", async (t) => {
-    const rtnetlink = setUpHost(t);
+    const rtnetlink = await setUpHost(t);
     run("ip link set flannel0 up");
     run("ip address add 10.55.29.0/32 dev flannel0");
     run(`ip route add 10.55.0.0/16 dev flannel0 ${OUR_ROUTES}`);
@@ -203,7 +203,7 @@ inOwnNamespace(t, import.meta.url, () => {
   });
 
   t.test("a device that vanishes is reported once; one that comes back is used again", async (t) => {
-    const rtnetlink = setUpHost(t);
+    const rtnetlink = await setUpHost(t);
     const { reconciler, gone, faults } = reconcile(t, rtnetlink);
     await reconciler.setPlan(PLAN);
     run("ip link delete flannel0");
@@ -226,7 +226,7 @@ inOwnNamespace(t, import.meta.url, () => {
   t.test(
     "a VXLAN device that a killed run left is no obstacle to a TUN device of its name; anybody else's is",
     async (t) => {
-      const rtnetlink = setUpHost(t);
+      const rtnetlink = await setUpHost(t);
       t.teardown(() => {
         run("ip link delete flannel.1");
       });
@@ -260,7 +260,7 @@ inOwnNamespace(t, import.meta.url, () => {
       t.pass("nft", { skip: "nft is not installed, or this kernel has no nf_tables" });
       return;
     }
-    const rtnetlink = setUpHost(t);
+    const rtnetlink = await setUpHost(t);
     run("nft add table inet other");
     const before = run("nft list ruleset");
     const { reconciler, repairs, faults } = reconcile(t, rtnetlink);
@@ -284,7 +284,7 @@ inOwnNamespace(t, import.meta.url, () => {
     );
     run("nft flush ruleset");
     run("nft add table inet other");
-    await until("the flush is noticed", () => repairs.length > 0, 1000);
+    await until("the flush is noticed", () => repairs.length > 0);
     t.equal(run("nft list table inet hopsack-flannel0"), rules);
     t.strictSame(repairs, ["masquerade the masquerade rules"]);
     await reconciler.setPlan(PLAN);
@@ -296,7 +296,7 @@ inOwnNamespace(t, import.meta.url, () => {
   });
 
   t.test("--ip-masq without nft is TOOL_MISSING, and a plan without masquerades needs no nft", async (t) => {
-    const rtnetlink = setUpHost(t);
+    const rtnetlink = await setUpHost(t);
     const { PATH } = process.env;
     t.teardown(() => {
       process.env.PATH = PATH;

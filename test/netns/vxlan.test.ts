@@ -5,6 +5,7 @@
 //   c: flannel.1 10.244.3.0, eth0 192.168.50.12 ──┘
 import { spawn, spawnSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
+import { once } from "node:events";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import t, { type Test } from "tap";
@@ -135,9 +136,10 @@ withDaemons(t, import.meta.url, async () => {
         ]);
         let seen = "";
         for (const stream of [dump.stdout, dump.stderr]) stream.on("data", (chunk) => (seen += chunk));
+        const dumped = once(dump, "close"); // then all it said is here
         await until("tcpdump listens", () => seen.includes("listening"));
         t.equal(await received(a, b, "10.244.2.0", bytes), sha256(bytes));
-        await until("tcpdump has seen some", () => dump.exitCode !== null);
+        await dumped;
         t.match(
           seen,
           /> 192\.168\.50\.11\.8472: .*VXLAN, flags \[I\] \(0x08\), vni 1|> 192\.168\.50\.11\.8472: .*OTV/s,
@@ -148,8 +150,10 @@ withDaemons(t, import.meta.url, async () => {
 
     await t.test("a peer that leaves takes its three entries along", async (t) => {
       await daemons[2]?.stop();
-      await until("its entries are gone", () => overlayState(a).routes?.length === 1);
-      t.strictSame(overlayState(a), expectedState(1, { 2: b }));
+      const expected = expectedState(1, { 2: b });
+      const isGone = () => JSON.stringify(overlayState(a)) === JSON.stringify(expected);
+      await until("its entries are gone", isGone).catch(() => {});
+      t.strictSame(overlayState(a), expected);
     });
 
     for (const daemon of daemons) await daemon.stop();
@@ -193,7 +197,7 @@ withDaemons(t, import.meta.url, async () => {
       await until(`repair after ${damage}`, isWhole);
       const milliseconds = Math.round(performance.now() - damagedAt);
       t.comment(`${[damage].flat().join("; ")}: healed in ${milliseconds} ms`);
-      t.ok(pings(a, "10.244.2.0"), "packets flow");
+      await until("packets flow", () => pings(a, "10.244.2.0")); // of the underlay's bridge the kernel may think a second longer
     }
     t.strictSame(
       daemons[0]?.lines.filter(({ event }) => event === "device_lost"),
