@@ -14,7 +14,7 @@ import { SCENARIOS } from "../../src/bench/scenarios.js";
 import { labDown, labUp } from "../../src/lab/lab.js";
 import { readLabState } from "../../src/lab/lab-folder.js";
 import { netnsNames } from "../../src/lab/process-record.js";
-import { inOwnNamespace, run } from "../support/netns.js";
+import { inOwnNamespace, run, until } from "../support/netns.js";
 
 const CLI = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));
 const TINY = ["--rounds", "1", "--seconds", "1", "--profiles", "offload"];
@@ -155,8 +155,9 @@ inOwnNamespace(t, import.meta.url, () => {
     t.match(underlay, { status: "0", stderr: /only the underlay is measured: no hopsackd answers on \/run\/nobody/ });
     server.kill("SIGINT");
     t.equal((await ended(server)).status, "SIGINT");
-    const pids = run(`ip netns pids ${second?.netns}`).trim().split("\n");
-    t.same(pids, [`${second?.daemonPid}`], "the servers are gone");
+    const pids = (): string => run(`ip netns pids ${second?.netns}`).trim();
+    await until("the servers are gone", () => pids() === `${second?.daemonPid}`).catch(() => {});
+    t.equal(pids(), `${second?.daemonPid}`, "the servers are gone");
   });
 
   t.test("what cannot be used is refused before anything is built", async (t) => {

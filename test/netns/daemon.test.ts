@@ -25,8 +25,11 @@ import {
 } from "../support/hopsackd.js";
 import { ipJson, run, until, whyIpip, whyNoOtherUsers } from "../support/netns.js";
 import { Place } from "../support/place.js";
+import { pings } from "../support/traffic.js";
 
 const RSS_LIMIT_KB = 90_000;
+/** Less than the five seconds and more that a stop waits for what does not answer; how long it works is the machine's business. */
+const STOP_LIMIT_MS = 4500;
 
 /** The host's first pod address on a bridge, so that there is somebody to ping. */
 function makePods(place: Place, host: Host): string {
@@ -284,7 +287,7 @@ withDaemons(t, import.meta.url, async () => {
     t.test(`a start ${day.name} ends with ${day.code}`, { skip: day.skip ?? false }, (t) => checkBadDay(t, a, day));
   }
 
-  t.test("SIGTERM takes everything back within a second, and leaves subnet.env", async (t) => {
+  t.test("SIGTERM takes everything back without waiting for anybody, and leaves subnet.env", async (t) => {
     const place = new Place(t);
     const network = networkState(a);
     const daemon = place.start(t, a);
@@ -292,7 +295,9 @@ withDaemons(t, import.meta.url, async () => {
     t.equal(place.leases().length, 1);
     const begin = performance.now();
     t.same(await daemon.stop(), { status: 0, signal: null, stderr: "" });
-    t.ok(performance.now() - begin < 1000, "within a second");
+    const milliseconds = Math.round(performance.now() - begin);
+    t.comment(`stopped in ${milliseconds} ms`);
+    t.ok(milliseconds < STOP_LIMIT_MS, `${milliseconds} ms`);
     t.same(networkState(a), network);
     t.same(place.leases(), []);
     t.same(filesIn(join(place.folder, a.name)), [place.subnetFile(a)]);
@@ -374,13 +379,13 @@ withDaemons(t, import.meta.url, async () => {
     await daemonB.logged("ready");
     const [podA, podB] = [makePods(place, a), makePods(place, b)];
     t.teardown(() => [a, b].forEach((host) => void run(`ip -n ${host.name} link del cni0`)));
-    ping(b, podB, podA);
+    await until("a lets b in", () => pings(b, podA, "-I", podB));
     run("ip -n b link del flannel0");
     await daemonB.logged("device_lost");
     await daemonB.logged("device_open", 2);
     const hasRoute = () => ipJson("-n b route show 10.244.0.0/16").length === 1;
     await until("the route is back", hasRoute);
-    ping(b, podB, podA);
+    await until("packets flow again", () => pings(b, podA, "-I", podB));
   });
 
   t.test("a corrupted lease file is said once and keeps nobody from working", async (t) => {

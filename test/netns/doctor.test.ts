@@ -15,7 +15,10 @@ import { ipJson, run, until } from "../support/netns.js";
 import { Place } from "../support/place.js";
 import { startScript } from "../support/traffic.js";
 
-const START_LIMIT_MS = 20_000;
+/** A peer that a fault took away is asked again every five seconds. */
+const PROBED_LIMIT_MS = 40_000;
+/** Ahead of this host by so much is the clock of a lease file from the future; the doctor looks some seconds later. */
+const AHEAD_SECONDS = 600;
 /** As root of another user namespace, the daemon gets no more than the kernel's usual buffers: the doctor is right to say so. */
 const isRealRoot = readFileSync("/proc/self/uid_map", "utf8").includes("4294967295");
 const EXPECTED = isRealRoot ? [] : ["socket-buffers"];
@@ -253,12 +256,12 @@ const FAULTS: readonly Fault[] = [
     name: "a store whose clock is ahead, by a lease file from the future",
     check: "clock-skew",
     severity: "warning",
-    what: /^the clock of file:.* is 12\d seconds ahead of this host's$/,
+    what: /^the clock of file:.* is (600|5\d\d) seconds ahead of this host's$/,
     cure: /NTP/,
     make: ({ place }) => {
       const path = join(place.store, "subnets", "10.244.2.0-24.json");
-      const inTwoMinutes = Date.now() / 1000 + 125;
-      utimesSync(path, inTwoMinutes, inTwoMinutes);
+      const ahead = Date.now() / 1000 + AHEAD_SECONDS;
+      utimesSync(path, ahead, ahead);
       return () => utimesSync(path, new Date(), new Date());
     },
   },
@@ -274,13 +277,17 @@ const FAULTS: readonly Fault[] = [
         path,
         JSON.stringify({ PublicIP: "192.168.50.11", PublicIPv6: null, BackendType: "udp", Node: "twin" }),
       );
-      return awaitWarnings(place, a, 1).then(() => () => rmSync(path));
+      const isTold = (): boolean => place.status(a).warnings.some((text) => text.includes("have one public IP"));
+      return until("a tells of it", isTold).then(() => () => rmSync(path));
     },
   },
 ];
 
-async function awaitWarnings(place: Place, host: Host, count: number): Promise<void> {
-  await until(`${count} warnings of ${host.name}`, () => place.status(host).warnings.length === count, START_LIMIT_MS);
+/** The doctor asks the other host through the tunnel, and to a host that does not know ours we are a stranger. */
+async function knowEachOther(place: Place, hosts: readonly Host[]): Promise<void> {
+  await until("they know each other", () =>
+    hosts.every((host) => place.status(host).peers.length === hosts.length - 1),
+  );
 }
 
 async function testFault(t: Test, site: Site, fault: Fault): Promise<void> {
@@ -289,7 +296,8 @@ async function testFault(t: Test, site: Site, fault: Fault): Promise<void> {
   const undo = await fault.make(site);
   try {
     const verdict = diagnosis(a, socket);
-    const [finding] = verdict.findings.filter(({ check }) => check === fault.check);
+    const ofCheck = verdict.findings.filter(({ check }) => check === fault.check);
+    const finding = ofCheck.find(({ what }) => fault.what.test(what)) ?? ofCheck[0]; // the daemon may warn of more
     t.match(finding, { severity: fault.severity, what: fault.what, cure: fault.cure });
     // A fault that lasts is seen by the probes as well, sooner or later.
     const others = found(verdict).filter((check) => ![fault.check, "daemon-warnings", ...EXPECTED].includes(check));
@@ -313,7 +321,7 @@ async function declareTests(): Promise<void> {
     t.test(`${mode.name}: nothing is found on healthy hosts`, async (t) => {
       const place = new Place(t, JSON.stringify({ Network: "10.244.0.0/16", Backend: mode.backend }));
       await place.startAll(t, [a, b], (host) => mode.flags(host));
-      await until("a knows b", () => place.status(a).peers.length === 1);
+      await knowEachOther(place, [a, b]);
       for (const host of [a, b]) {
         const verdict = diagnosis(host, place.socket(host));
         t.strictSame(found(verdict), mode === VXLAN_USERSPACE ? EXPECTED : []);
@@ -325,14 +333,14 @@ async function declareTests(): Promise<void> {
   t.test("udp, and one fault after the other", async (t) => {
     const place = new Place(t);
     const daemons = await place.startAll(t, [a, b], () => ["--ip-forward=false"]);
-    await until("a knows b", () => place.status(a).peers.length === 1);
+    await knowEachOther(place, [a, b]);
     const site = { a, b, c, place, daemons };
     t.strictSame(found(diagnosis(a, place.socket(a))), EXPECTED, "nothing is found on a healthy host");
     for (const fault of FAULTS) {
       await t.test(fault.name, { skip: fault.skip ?? false }, (t) => testFault(t, site, fault));
     }
 
-    await awaitWarnings(place, a, 0);
+    await until("a warns of nothing any more", () => place.status(a).warnings.length === 0, PROBED_LIMIT_MS);
     t.strictSame(found(diagnosis(a, place.socket(a))), EXPECTED, "nothing is left of all faults");
 
     await t.test("a host with flannel is a note, and one with nothing on the port a problem", async (t) => {

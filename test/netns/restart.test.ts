@@ -38,12 +38,12 @@ async function twoHosts(t: Test, name: string, config?: string): Promise<Hosts> 
   return { a, b, place, target };
 }
 
-async function peersKnown(daemon: Daemon): Promise<void> {
-  await until(
-    "a peer is known",
-    () => daemon.lines.some(({ event, peers }) => peers === 1 && (event === "ready" || event === "forwarding_updated")),
-    10_000,
-  );
+/** The caller's daemon knows b, and b, to which it would be a stranger else, knows a. */
+async function peersKnown({ b, place }: Hosts, daemon: Daemon): Promise<void> {
+  const isTold = (): boolean =>
+    daemon.lines.some(({ event, peers }) => peers === 1 && (event === "ready" || event === "forwarding_updated"));
+  await until("a knows b", isTold);
+  await until("b knows a", () => place.status(b).peers.length === 1);
 }
 
 async function takenOver(t: Test, hosts: Hosts, old: Daemon): Promise<Daemon> {
@@ -68,7 +68,7 @@ withDaemons(t, import.meta.url, async () => {
   t.test("a takeover loses no packet, and keeps device, address and lease", async (t) => {
     const hosts = await twoHosts(t, "t");
     const old = hosts.place.start(t, hosts.a);
-    await peersKnown(old);
+    await peersKnown(hosts, old);
     const before = { device: device(hosts.a, "flannel0"), leases: hosts.place.leases() };
     let next = old;
     const lost = await lostDuring(t, hosts, PER_MILLISECOND, async () => {
@@ -87,7 +87,7 @@ withDaemons(t, import.meta.url, async () => {
   t.test("a TCP stream does not notice a takeover", async (t) => {
     const hosts = await twoHosts(t, "s");
     const old = hosts.place.start(t, hosts.a);
-    await peersKnown(old);
+    await peersKnown(hosts, old);
     await arrivesDuring(t, hosts, async () => void (await takenOver(t, hosts, old)));
   });
 
@@ -98,7 +98,7 @@ withDaemons(t, import.meta.url, async () => {
       const manager = new ServiceManagerStandIn(t, hosts.place);
       const flags = hosts.place.flags(hosts.a, "--keep-lease");
       const killed = manager.start(t, hosts.a, flags);
-      await peersKnown(killed);
+      await peersKnown(hosts, killed);
       await manager.hears("READY=1");
       await until("both are kept", () => manager.kept.size === 2);
       const before = device(hosts.a, "flannel0");
@@ -121,7 +121,7 @@ withDaemons(t, import.meta.url, async () => {
       const manager = new ServiceManagerStandIn(t, hosts.place);
       const flags = hosts.place.flags(hosts.a);
       const old = manager.start(t, hosts.a, flags);
-      await peersKnown(old);
+      await peersKnown(hosts, old);
       await manager.hears("WATCHDOG=1");
       let next = old;
       const lost = await lostDuring(t, hosts, PER_MILLISECOND_AT_RESTART, async () => {
@@ -146,7 +146,7 @@ withDaemons(t, import.meta.url, async () => {
     const manager = new ServiceManagerStandIn(t, hosts.place);
     const flags = hosts.place.flags(hosts.a, "--keep-lease", ...EBPF);
     const old = manager.start(t, hosts.a, flags);
-    await peersKnown(old);
+    await peersKnown(hosts, old);
     await until("both are kept", () => manager.kept.size === 2);
     const byPrograms = (): number => carried(hosts.place, hosts.a).sent;
     let starts = 1;
@@ -172,7 +172,7 @@ withDaemons(t, import.meta.url, async () => {
     t.test(`${mode}: neither a takeover nor a restart (SIGUSR2) loses a packet`, async (t) => {
       const hosts = await twoHosts(t, mode.slice(0, 1), config);
       const old = hosts.place.start(t, hosts.a);
-      await peersKnown(old);
+      await peersKnown(hosts, old);
       const lost = await lostDuring(t, hosts, PER_MILLISECOND, async () => {
         const second = await takenOver(t, hosts, old);
         second.kill("SIGUSR2");
@@ -188,7 +188,7 @@ withDaemons(t, import.meta.url, async () => {
     const manager = new ServiceManagerStandIn(t, hosts.place);
     for (const name of ["hopsack-tun", "hopsack-udp"]) manager.kept.set(name, openSync("/dev/null", "r"));
     const first = manager.start(t, hosts.a, hosts.place.flags(hosts.a));
-    await peersKnown(first);
+    await peersKnown(hosts, first);
     t.match(await first.logged("handover_unused"), {
       code: "HANDOVER_FAILED",
       reason: "device and socket that were handed over are not used: it is no UDP socket",
@@ -197,7 +197,7 @@ withDaemons(t, import.meta.url, async () => {
     await first.ended;
 
     const naive = manager.start(t, hosts.a, hosts.place.flags(hosts.a, "--naive"));
-    await peersKnown(naive);
+    await peersKnown(hosts, naive);
     t.match(await naive.logged("handover_unused"), { reason: /flannel0 was opened for another way .*--naive/ });
     run(`ip netns exec ${hosts.a.name} ping -q -n -c 1 -W 2 ${hosts.target}`);
   });
@@ -207,12 +207,12 @@ withDaemons(t, import.meta.url, async () => {
     async (t) => {
       const hosts = await twoHosts(t, "o");
       const old = hosts.place.start(t, hosts.a);
-      await peersKnown(old);
+      await peersKnown(hosts, old);
       const next = hosts.place.start(t, hosts.a, "--naive", "--takeover", hosts.place.socket(hosts.a));
       await next.logged("ready");
       t.match(await old.ended, { status: 0 });
       t.match(await next.logged("handover_unused"), { reason: /--naive/ });
-      await peersKnown(next);
+      await peersKnown(hosts, next);
       run(`ip netns exec ${hosts.a.name} ping -q -n -c 1 -W 2 ${hosts.target}`);
     },
   );
