@@ -12,6 +12,10 @@ export class ManualClock implements Clock {
   }
 
   after(delayMs: number, callback: () => void): () => void {
+    if (delayMs <= 0) {
+      const soon = setImmediate(callback); // as a real clock: its time has come
+      return () => clearImmediate(soon);
+    }
     const timer = { at: this.#now + delayMs, callback };
     this.#timers.add(timer);
     return () => this.#timers.delete(timer);

@@ -6,7 +6,11 @@ import type { HopsackError } from "../../../src/errors.js";
 import { CommandRunner } from "../../../src/kernel/commands.js";
 import type { CommandPair, ShellCommand } from "../../../src/plan/plan.js";
 
-const LIMIT_MS = 1000;
+const LIMIT_MS = 20_000;
+/** For one that hangs; a shell that does its work is over by then, however slow the machine. */
+const SHORT_LIMIT_MS = 3000;
+/** Less than anything here would take if it were waited for. */
+const PATIENCE_MS = 30_000;
 
 function command(name: string, line: string, input = ""): ShellCommand {
   return { name, line, environment: { SUBNET: "10.244.2.0/24" }, input };
@@ -52,7 +56,7 @@ t.test(
 );
 
 t.test("a command that fails or hangs is reported, and the others run", async (t) => {
-  const { folder, runner, errors, deeds } = trial(t, 300);
+  const { folder, runner, errors, deeds } = trial(t, SHORT_LIMIT_MS);
   const failing = {
     key: "a",
     enter: command("SubnetAddCommand", "echo useless; echo no such thing >&2; exit 3"),
@@ -65,7 +69,7 @@ t.test("a command that fails or hangs is reported, and the others run", async (t
   };
   const startedAt = performance.now();
   await runner.follow({ host: pair("host", folder), peers: [failing, hanging, pair("c", folder)] });
-  t.ok(performance.now() - startedAt < 5000);
+  t.ok(performance.now() - startedAt < PATIENCE_MS);
   t.same(
     deeds().map((deed) => deed.split(" ")[0]),
     ["host", "c"],
@@ -77,7 +81,7 @@ t.test("a command that fails or hangs is reported, and the others run", async (t
     ],
     [
       "TOOL_FAILED",
-      "SubnetAddCommand for b failed: not done within 300 ms; correct it in the network configuration, or what it needs on this host",
+      `SubnetAddCommand for b failed: not done within ${SHORT_LIMIT_MS} ms; correct it in the network configuration, or what it needs on this host`,
     ],
   ]);
   t.equal(runner.failures.length, 2);
@@ -90,8 +94,8 @@ t.test(
   async (t) => {
     const { runner, errors } = trial(t);
     const startedAt = performance.now();
-    t.equal(await runner.start(command("PreStartupCommand", "echo mac; sleep 5 &")), "mac\n");
-    t.ok(performance.now() - startedAt < 4000);
+    t.equal(await runner.start(command("PreStartupCommand", "echo mac; sleep 60 &")), "mac\n");
+    t.ok(performance.now() - startedAt < PATIENCE_MS);
     t.equal(await runner.start(command("PreStartupCommand", "echo mac; exit 1")), "");
     t.match(errors, [{ message: /^PreStartupCommand failed: ended by exit status 1;/ }]);
   },

@@ -1,14 +1,23 @@
 // store/lease-folder: which files are read again. In /dev/shm, a tmpfs on every Linux: what counts as this machine's own is decided
 // by the kind of file system.
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import t, { type Test } from "tap";
 import { leaseKey } from "../../../src/lease/lease.js";
 import { formatLeaseFile } from "../../../src/lease/lease-json.js";
 import { LeaseFolder } from "../../../src/store/lease-folder.js";
 import { reservation } from "../../contract/lease-store.js";
+import { until } from "../../support/netns.js";
 
 const fileName = (number: number): string => `${leaseKey(reservation(number))}.json`;
+
+/** Whether a change now has another time than the folder's last one. */
+function hasTicked(path: string): boolean {
+  const beside = mkdtempSync("/dev/shm/hopsack-test-");
+  const { ctimeNs } = statSync(beside, { bigint: true });
+  rmSync(beside, { recursive: true });
+  return ctimeNs > statSync(path, { bigint: true }).ctimeNs;
+}
 
 /** A folder with the leases of hosts 1 and 2, all heard of. */
 async function folderOfTwo(t: Test) {
@@ -18,6 +27,7 @@ async function folderOfTwo(t: Test) {
   for (const number of [1, 2]) await folder.put(reservation(number));
   await folder.list();
   await folder.refresh(new Set());
+  await until("the kernel's clock has gone on", () => hasTicked(path)); // a change within one tick would look like none
   const nodes = async (changed: ReadonlySet<string> | null): Promise<(string | null)[]> =>
     (await folder.refresh(changed)).leases.map(({ attrs }) => attrs.node);
   /** In place: no file comes or goes. */
