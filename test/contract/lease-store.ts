@@ -10,7 +10,7 @@ import type { AcquireRequest, LeaseStore, Reservation } from "../../src/store/le
 /** Life of a lease in the stores under test. */
 export const TTL_SECONDS = 3600;
 /** How long a test waits for a batch before it fails. */
-const WAIT_LIMIT_MS = 5000;
+const WAIT_LIMIT_MS = 20_000;
 
 /** One store with several daemons: open() is another daemon each time. */
 export interface WatchingHarness {

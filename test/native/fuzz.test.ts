@@ -11,7 +11,7 @@ const root = join(dirname(fileURLToPath(import.meta.url)), "../..");
 const corpus = join(root, "native/fuzz/corpus");
 const hasClang = spawnSync("clang++", ["--version"]).status === 0;
 
-t.setTimeout(600_000);
+t.setTimeout(1_200_000);
 
 function fuzz(...args: string[]) {
   return spawnSync(process.execPath, ["scripts/fuzz.mjs", ...args], { cwd: root, encoding: "utf8" });

@@ -8,7 +8,7 @@ import t from "tap";
 const root = join(dirname(fileURLToPath(import.meta.url)), "../..");
 const directory = join(root, "build/native-bench");
 
-t.setTimeout(300_000);
+t.setTimeout(900_000);
 
 t.before(() => {
   const options = ["-DHOPSACK_TESTS=ON", "-DCMAKE_BUILD_TYPE=Release"];

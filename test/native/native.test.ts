@@ -18,7 +18,7 @@ function build(folder: string, sanitizers: string): string {
   return join(directory, "native_tests");
 }
 
-t.setTimeout(600_000);
+t.setTimeout(1_800_000);
 
 for (const [folder, sanitizers] of [
   ["native-address", "address,undefined"],

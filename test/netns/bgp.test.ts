@@ -8,6 +8,7 @@ import { once } from "node:events";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import t, { type Test } from "tap";
+import { recordProcess } from "../../src/lab/process-record.js";
 import { replaceFile } from "../../src/lease/replace-file.js";
 import { arrivesDuring, lostDuring } from "../support/flow.js";
 import { type Daemon, filesIn, type Host, ip, makeHost, networkState, withDaemons } from "../support/hopsackd.js";
@@ -19,7 +20,7 @@ import { pings, startScript } from "../support/traffic.js";
 const HOLD_MS = 9000;
 const LEASE_CHANGES = 5;
 /** A session in trouble is told after ten seconds. */
-const TOLD_MS = 20_000;
+const TOLD_MS = 40_000;
 
 const configOf = (backend: object = {}, more: object = {}): string =>
   JSON.stringify({ Network: "10.244.0.0/16", ...more, Backend: { Type: "bgp", ...backend } });
@@ -90,7 +91,9 @@ withDaemons(t, import.meta.url, async () => {
       filesIn(place.folder).filter((path) => path.includes("bird")),
       [],
     );
-    for (const pid of pids) t.throws(() => process.kill(pid, 0), { code: "ESRCH" });
+    // hopsackd may have ended before it was told of BIRD's end: then it is nobody's, and dead all the same.
+    await until("no BIRD runs", () => pids.every((pid) => recordProcess(pid) === null)).catch(() => {});
+    t.strictSame(pids.map(recordProcess), [null, null, null], "no BIRD runs");
   });
 
   t.test("the blackhole makes way for a bridge that has the subnet, and comes back when it goes", async (t) => {
@@ -140,7 +143,7 @@ withDaemons(t, import.meta.url, async () => {
       process.kill(before, "SIGKILL");
       await daemons[1]?.logged("bird_ended");
       await until("BIRD runs again", () => isAnother(before));
-      await until("its sessions stand", () => isAllUp(place, b), 15_000);
+      await until("its sessions stand", () => isAllUp(place, b));
     });
     t.equal(lost, 0);
     // RFC 4724 4.2: one that fails again before it has told everything is withdrawn.
@@ -149,7 +152,7 @@ withDaemons(t, import.meta.url, async () => {
     await arrivesDuring(t, ends, async () => {
       process.kill(second, "SIGKILL");
       await until("BIRD runs again", () => isAnother(second));
-      await until("its sessions stand", () => isAllUp(place, b), 15_000);
+      await until("its sessions stand", () => isAllUp(place, b));
     });
     for (const watch of watches) t.strictSame(watch.deletions(), []);
 
@@ -174,9 +177,9 @@ withDaemons(t, import.meta.url, async () => {
       writeFileSync(join(place.store, "config.json"), configOf({ BFD }));
       const config = join(place.folder, "a", "hopsackd-bird.conf");
       await until("BIRD is told", () => readFileSync(config, "utf8").includes(`bfd ${BFD};`));
-      await becomes(t, a, [blackhole(1), via(2, b), via(3, c)], 15_000);
-      await until("all sessions stand", () => isAllUp(place, a), 15_000);
-      if (BFD === "on") await until("BFD has begun", () => isBfdUp(config));
+      await becomes(t, a, [blackhole(1), via(2, b), via(3, c)]);
+      await until("all sessions stand", () => isAllUp(place, a));
+      if (BFD === "on") await until("BFD has begun", () => isBfdUp(config, c));
       watch.events.length = 0;
       const cutAt = Date.now();
       cut(c);
@@ -197,7 +200,7 @@ withDaemons(t, import.meta.url, async () => {
         );
       }
       rejoin(c);
-      await becomes(t, a, [blackhole(1), via(2, b), via(3, c)], 20_000);
+      await becomes(t, a, [blackhole(1), via(2, b), via(3, c)]);
     }
   });
 
@@ -234,7 +237,7 @@ withDaemons(t, import.meta.url, async () => {
     );
     t.notMatch(warnings(place, b), "10.244.3.0-24");
     cut(a);
-    await becomes(t, b, [blackhole(2)], HOLD_MS + 3000);
+    await becomes(t, b, [blackhole(2)]);
     await until("it is said", () => warnings(place, b).includes("no BGP session"), TOLD_MS).catch(() => {});
     t.match(warnings(place, b), /no BGP session with 192\.168\.50\.10 \(/);
     t.match(warnings(place, b), /no BGP neighbour announces: .*10\.244\.3\.0-24 of c at 192\.168\.50\.12/);
@@ -247,7 +250,7 @@ withDaemons(t, import.meta.url, async () => {
     await place.startAll(t, [a, b, c, d]);
     await becomes(t, c, [blackhole(3), via(1, a), via(2, b), via(4, d)]);
     await becomes(t, d, [blackhole(4), via(1, a), via(2, b), via(3, c)]);
-    for (const host of [a, b, c, d]) await until("all sessions stand", () => isAllUp(place, host), 15_000);
+    for (const host of [a, b, c, d]) await until("all sessions stand", () => isAllUp(place, host));
     for (const [n, host] of [
       [3, c],
       [4, d],
@@ -258,7 +261,7 @@ withDaemons(t, import.meta.url, async () => {
     const watches = [await RouteWatch.open(t, c), await RouteWatch.open(t, d)];
     const lost = await lostDuring(t, { a: c, b: d, target: "10.244.4.1" }, 2, async () => {
       cut(a);
-      for (const watch of watches) await watch.heard("Deleted 10.244.1.0/24", HOLD_MS + 3000);
+      for (const watch of watches) await watch.heard("Deleted 10.244.1.0/24");
     });
     t.equal(lost, 0);
     for (const watch of watches) t.strictSame(watch.deletions(), [`Deleted ${via(1, a)}`]);
@@ -298,9 +301,10 @@ withDaemons(t, import.meta.url, async () => {
   });
 });
 
-/** Whether BIRD's BFD, whose control socket is beside this configuration, has a session that is up. */
-function isBfdUp(config: string): boolean {
-  return run(`birdc -s ${config.replace(/conf$/, "ctl")} show bfd sessions`).includes(" Up ");
+/** Whether BIRD's BFD, whose control socket is beside this configuration, has a session with the peer that is up. */
+function isBfdUp(config: string, peer: Host): boolean {
+  const sessions = run(`birdc -s ${config.replace(/conf$/, "ctl")} show bfd sessions`).split("\n");
+  return sessions.some((line) => line.startsWith(`${peer.address} `) && line.includes(" Up "));
 }
 
 /** Whether the BIRD of a host keeps the routes of a peer that has not told them again. */

@@ -60,7 +60,7 @@ withDaemons(t, import.meta.url, async () => {
     await answers(a, target);
     const kept = `${place.folder}/a/known-leases.json`;
     const isKept = () => existsSync(kept) && readFileSync(kept, "utf8").includes(b.address);
-    await until("it is kept on disk", isKept, 15_000); // it is written every five seconds at most
+    await until("it is kept on disk", isKept); // it is written every five seconds at most
     const before = cluster.contents(`${PREFIX}/subnets/`);
     await cluster.killAll();
     const times: number[] = [];
@@ -69,7 +69,7 @@ withDaemons(t, import.meta.url, async () => {
       await daemons[0]?.ended;
       const startedAt = performance.now();
       daemons[0] = place.start(t, a, "--keep-lease");
-      await until("it forwards", () => pings(a, target), 10_000);
+      await until("it forwards", () => pings(a, target));
       times.push(Math.round(performance.now() - startedAt));
     }
     t.comment(`from exec to the first answered ping: ${times.join(", ")} ms`);

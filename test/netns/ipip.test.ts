@@ -12,7 +12,7 @@ import { Place } from "../support/place.js";
 import { ping, pings } from "../support/traffic.js";
 
 const USERSPACE = ["--ipip-engine", "userspace"];
-const LIMIT_MS = 10_000;
+const LIMIT_MS = 60_000;
 const ETHERNET_BYTES = 14;
 const IPV4_BYTES = 20;
 

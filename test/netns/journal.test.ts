@@ -37,7 +37,7 @@ withDaemons(t, import.meta.url, async () => {
     t.teardown(() => daemon.stop());
     const find = (event: string): string | undefined =>
       entries.find((text) => text.includes(`\nHOPSACK_EVENT=${event}\n`));
-    await until("the entry ready", () => find("ready") !== undefined, 10_000);
+    await until("the entry ready", () => find("ready") !== undefined);
     const entry = find("lease_acquired") ?? "";
     t.match(entry, /^MESSAGE=lease_acquired lease=10\.244\.\d+\.0-24 publicIp=192\.168\.50\.10 /);
     t.match(entry, "\nPRIORITY=6\nSYSLOG_IDENTIFIER=hopsackd\n");

@@ -13,7 +13,7 @@ import type { LabReport } from "../../src/lab/lab-folder.js";
 import { missingCapabilities } from "../../src/lab/permission.js";
 import { isRunning, netnsNames, processesIn, recordProcess } from "../../src/lab/process-record.js";
 import { isNetnsOfLab, LABS_FOLDER, type LabSpec } from "../../src/lab/topology.js";
-import { ipJson } from "../support/netns.js";
+import { ipJson, until } from "../support/netns.js";
 
 const FAKE_DAEMON = fileURLToPath(new URL("fake-hopsackd.mjs", import.meta.url));
 const CLI = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));
@@ -172,8 +172,9 @@ t.test("an abort before any step leaves nothing", { skip }, async (t) => {
 t.test("a daemon that ignores SIGTERM is killed, and so is what else runs in the lab", { skip }, async (t) => {
   const name = freshName(t);
   const lab = await up(specOf(name, { daemonArgs: ["--fault", "deaf"] }));
-  const stranger = spawn("ip", ["netns", "exec", `hopsack-${name}-h1-p1`, "sleep", "600"], { stdio: "ignore" });
-  await new Promise((resolve) => stranger.once("spawn", resolve));
+  const pod = `hopsack-${name}-h1-p1`;
+  const stranger = spawn("ip", ["netns", "exec", pod, "sleep", "600"], { stdio: "ignore" });
+  await until("it runs in the lab", () => processesIn([pod]).some(({ pid }) => pid === stranger.pid));
   const records = [...lab.report.hosts.map((host) => host.daemonPid), stranger.pid ?? 0].map(recordProcess);
   await labDown(name);
   t.same(
@@ -355,24 +356,20 @@ t.test("the commands: up --json, status, exec and down", { skip: skipCli }, asyn
   t.match(await ended(cli(["lab", "down", "--name", name])), { status: 0, stdout: /nothing to remove/ });
 });
 
-t.test(
-  "the demo tells its story within 100 columns and leaves nothing",
-  { skip: skipCli, timeout: 90_000 },
-  async (t) => {
-    const child = cli(["lab", "demo"]);
-    const { status, stdout } = await ended(child);
-    t.equal(status, 0);
-    t.match(stdout, /3 packets transmitted, 3 received/);
-    t.match(stdout, /0x002a {2}45 .* 4, 20 bytes/, "the inner packet begins where the UDP header ends");
-    t.match(stdout, /source port +8285\n.*destination port +8285\n/);
-    t.match(stdout, /kernel VXLAN +█+/);
-    t.same(
-      stdout.split("\n").filter((line) => [...line].length > 100),
-      [],
-    );
-    t.same(leftOvers(`demo-${child.pid}`), []);
-  },
-);
+t.test("the demo tells its story within 100 columns and leaves nothing", { skip: skipCli }, async (t) => {
+  const child = cli(["lab", "demo"]);
+  const { status, stdout } = await ended(child);
+  t.equal(status, 0);
+  t.match(stdout, /3 packets transmitted, 3 received/);
+  t.match(stdout, /0x002a {2}45 .* 4, 20 bytes/, "the inner packet begins where the UDP header ends");
+  t.match(stdout, /source port +8285\n.*destination port +8285\n/);
+  t.match(stdout, /kernel VXLAN +█+/);
+  t.same(
+    stdout.split("\n").filter((line) => [...line].length > 100),
+    [],
+  );
+  t.same(leftOvers(`demo-${child.pid}`), []);
+});
 
 t.test("an ordinary user who may open the TUN device sees the demo without root", { skip: skipUser }, async (t) => {
   const tun = `${t.testdir({})}/tun`;

@@ -37,7 +37,6 @@ function writeForeignLease(place: Place, host: Host, number: number): void {
 }
 
 async function declareTests(): Promise<void> {
-  t.setTimeout(180_000);
   const a = await makeHost("a", "192.168.50.10");
   const b = await makeHost("b", "192.168.50.11");
   const c = await makeHost("c", "192.168.50.12");

@@ -29,9 +29,6 @@ const bridged = (device: string, kind: string): string[] => [
   ...POD_IN,
 ];
 
-/** Six labs, one after the other, and several traces in each. */
-const LIMIT_SECONDS = 600;
-
 const MODES = [
   { name: "udp", options: [], hops: bridged("flannel0", "udp"), wrapping: 28 },
   {
@@ -61,72 +58,67 @@ const MODES = [
   },
 ] as const;
 
-withDaemons(
-  t,
-  import.meta.url,
-  async () => {
-    for (const mode of MODES) {
-      t.test(`${mode.name}: every hop of a packet that arrives is seen, in its order`, async (t) => {
-        const [h1, h2] = twoHosts(t, mode.name, ...mode.options);
-        const trace = traced(mode.name, "h1-p1", "h2-p1");
-        t.match(trace, { status: 0, isAnswered: true, stop: null });
-        t.same(hops(trace), mode.hops);
-        const wrapped = trace.steps.filter(({ wrapping }) => wrapping !== null);
-        t.same(
-          wrapped.map(({ wrapping }) => (wrapping?.length ?? 0) / 2),
-          wrapped.map(() => mode.wrapping),
-        );
-        t.equal(wrapped.length, mode.wrapping === 0 ? 0 : 4, "there and back, on either end of the cable");
-        t.match(trace.path[1]?.route, `${h2.pods[0].address} from ${h1.pods[0].address}`);
-        const text = tried("trace", "h1-p1", "h2-p1", "--name", mode.name).stdout;
-        t.match(text, /\nanswered after [0-9.]+ ms\n$/);
-        t.equal(text.includes("carried by the eBPF program"), mode.name === "udp-ebpf");
-        t.match(traced(mode.name, "h1-p1", "h2-p1", "--proto", "tcp", "--port", "81"), { status: 0, isAnswered: true });
-        t.match(traced(mode.name, "h1-p1", "h2-p1", "--proto", "udp", "--port", "81"), { status: 0, stop: null });
-        for (const host of [h1, h2]) t.notMatch(run(`ip netns exec ${host.netns} nft list tables`), "hopsack_trace");
-      });
-    }
-
-    t.test(
-      "on one host: from a namespace to an address, as far as this host sees it; and between two pods",
-      async (t) => {
-        const [h1, h2]: TwoHosts = twoHosts(t, "one", "--pods", "2");
-        const inside = (...words: string[]) =>
-          JSON.parse(
-            hopsack({ name: h1.netns, address: "" }, `trace ${words.join(" ")} --socket ${h1.statusSocket} --json`),
-          );
-        const trace = inside(h1.pods[0].netns, h2.pods[0].address);
-        t.match(trace, { isAnswered: true, stop: null, path: [{ name: h1.pods[0].netns }, { name: "this host" }] });
-        t.ok(
-          trace.steps.some(
-            ({ kind, member }: { kind: string; member: string }) => kind === "udp" && member === "this host",
-          ),
-        );
-        const near = traced("one", "h1-p1", "h1-p2");
-        t.match(near, { status: 0, path: [{ name: "h1-p1" }, { name: "h1" }, { name: "h1-p2" }] });
-        const two = ["h1-p1", "h2-p2"].map((to) => tried("trace", "h1-p2", to, "--name", "one"));
-        t.same(
-          two.map(({ status }) => status),
-          [0, 0],
-        );
-      },
-    );
-
-    t.test("what cannot be traced is said in a sentence", async (t) => {
-      twoHosts(t, "words");
-      const at = (...words: string[]) => tried("trace", "--name", "words", ...words);
-      t.match(at("h1-p9", "h2-p1"), {
-        status: 1,
-        stderr: "lab words has no pod h1-p9; there are: h1-p1, h2-p1 [LAB_NOT_FOUND]",
-      });
-      t.match(at("h1-p1", "h2"), { status: 1, stderr: "lab words has no pod h2; there are:" });
-      t.match(at("h1-p1", "h1-p1"), { status: 2, stderr: "h1-p1 is h1-p1 itself" });
-      t.match(tried("trace", "h1-p1", "h2-p1", "--name", "none"), { status: 1, stderr: "no lab is named none" });
-      t.match(at("nobody", "10.244.1.1"), { status: 1, stderr: "no network namespace is named nobody" });
-      t.match(at("h1-p1", "h2-p1", "--port", "80"), { status: 2, stderr: "--port 80 needs --proto tcp or udp" });
-      t.match(at("h1-p1", "h2-p1", "--proto", "tcp"), { status: 2, stderr: "--proto tcp needs --port" });
-      t.match(at("h1-p1", "h2-p1", "--seconds", "-1"), { status: 2, stderr: "--seconds -1 is not accepted" });
+withDaemons(t, import.meta.url, async () => {
+  for (const mode of MODES) {
+    t.test(`${mode.name}: every hop of a packet that arrives is seen, in its order`, async (t) => {
+      const [h1, h2] = twoHosts(t, mode.name, ...mode.options);
+      const trace = traced(mode.name, "h1-p1", "h2-p1");
+      t.match(trace, { status: 0, isAnswered: true, stop: null });
+      t.same(hops(trace), mode.hops);
+      const wrapped = trace.steps.filter(({ wrapping }) => wrapping !== null);
+      t.same(
+        wrapped.map(({ wrapping }) => (wrapping?.length ?? 0) / 2),
+        wrapped.map(() => mode.wrapping),
+      );
+      t.equal(wrapped.length, mode.wrapping === 0 ? 0 : 4, "there and back, on either end of the cable");
+      t.match(trace.path[1]?.route, `${h2.pods[0].address} from ${h1.pods[0].address}`);
+      const text = tried("trace", "h1-p1", "h2-p1", "--name", mode.name).stdout;
+      t.match(text, /\nanswered after [0-9.]+ ms\n$/);
+      t.equal(text.includes("carried by the eBPF program"), mode.name === "udp-ebpf");
+      t.match(traced(mode.name, "h1-p1", "h2-p1", "--proto", "tcp", "--port", "81"), { status: 0, isAnswered: true });
+      t.match(traced(mode.name, "h1-p1", "h2-p1", "--proto", "udp", "--port", "81"), { status: 0, stop: null });
+      for (const host of [h1, h2]) t.notMatch(run(`ip netns exec ${host.netns} nft list tables`), "hopsack_trace");
     });
-  },
-  LIMIT_SECONDS,
-);
+  }
+
+  t.test(
+    "on one host: from a namespace to an address, as far as this host sees it; and between two pods",
+    async (t) => {
+      const [h1, h2]: TwoHosts = twoHosts(t, "one", "--pods", "2");
+      const inside = (...words: string[]) =>
+        JSON.parse(
+          hopsack({ name: h1.netns, address: "" }, `trace ${words.join(" ")} --socket ${h1.statusSocket} --json`),
+        );
+      const trace = inside(h1.pods[0].netns, h2.pods[0].address);
+      t.match(trace, { isAnswered: true, stop: null, path: [{ name: h1.pods[0].netns }, { name: "this host" }] });
+      t.ok(
+        trace.steps.some(
+          ({ kind, member }: { kind: string; member: string }) => kind === "udp" && member === "this host",
+        ),
+      );
+      const near = traced("one", "h1-p1", "h1-p2");
+      t.match(near, { status: 0, path: [{ name: "h1-p1" }, { name: "h1" }, { name: "h1-p2" }] });
+      const two = ["h1-p1", "h2-p2"].map((to) => tried("trace", "h1-p2", to, "--name", "one"));
+      t.same(
+        two.map(({ status }) => status),
+        [0, 0],
+      );
+    },
+  );
+
+  t.test("what cannot be traced is said in a sentence", async (t) => {
+    twoHosts(t, "words");
+    const at = (...words: string[]) => tried("trace", "--name", "words", ...words);
+    t.match(at("h1-p9", "h2-p1"), {
+      status: 1,
+      stderr: "lab words has no pod h1-p9; there are: h1-p1, h2-p1 [LAB_NOT_FOUND]",
+    });
+    t.match(at("h1-p1", "h2"), { status: 1, stderr: "lab words has no pod h2; there are:" });
+    t.match(at("h1-p1", "h1-p1"), { status: 2, stderr: "h1-p1 is h1-p1 itself" });
+    t.match(tried("trace", "h1-p1", "h2-p1", "--name", "none"), { status: 1, stderr: "no lab is named none" });
+    t.match(at("nobody", "10.244.1.1"), { status: 1, stderr: "no network namespace is named nobody" });
+    t.match(at("h1-p1", "h2-p1", "--port", "80"), { status: 2, stderr: "--port 80 needs --proto tcp or udp" });
+    t.match(at("h1-p1", "h2-p1", "--proto", "tcp"), { status: 2, stderr: "--proto tcp needs --port" });
+    t.match(at("h1-p1", "h2-p1", "--seconds", "-1"), { status: 2, stderr: "--seconds -1 is not accepted" });
+  });
+});

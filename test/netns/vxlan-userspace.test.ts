@@ -41,7 +41,7 @@ async function vxlanPayload(a: Host): Promise<string> {
     "udp dst port 8472 and udp[50:2]=5000",
     1,
     send,
-    AbortSignal.timeout(10_000),
+    AbortSignal.timeout(60_000),
   );
   const payload = Buffer.from(packet?.bytes ?? []).subarray(OUTER_BYTES);
   const inner = 8 + 14;

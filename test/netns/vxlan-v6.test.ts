@@ -173,7 +173,7 @@ withDaemons(t, import.meta.url, async () => {
     }
     const ping = async () => void pings(a, second.base);
     const outer = "ip6 proto 17 and src host fd99::10 and dst host fd99::11 and ip6[42:2] = 8472";
-    const packets = await capture({ netns: "b", link: "eth0" }, outer, 1, ping, AbortSignal.timeout(10_000));
+    const packets = await capture({ netns: "b", link: "eth0" }, outer, 1, ping, AbortSignal.timeout(60_000));
     t.equal(packets.length, 1, "on the wire it is VXLAN in UDP in IPv6");
 
     await Promise.all(daemons.map((daemon) => daemon.stop()));

@@ -6,7 +6,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { EtcdClient } from "../../src/store/etcd-client.js";
 import { checkedEtcdSettings, type EtcdSettings } from "../../src/store/etcd-settings.js";
 
-const READY_LIMIT_MS = 20_000;
+const READY_LIMIT_MS = 60_000;
 const POLL_MS = 20;
 let clusters = 0;
 

@@ -16,6 +16,8 @@ const DAEMON = join(EVERYBODYS_CHECKOUT, "dist/cli/hopsackd.js");
 export const TOOL = join(EVERYBODYS_CHECKOUT, "dist/cli/main.js");
 /** tap loads itself into every child Node.js by NODE_OPTIONS: wrong for memory, start-up time and other users. */
 export const UNHOOKED = ["/usr/bin/env", "-u", "NODE_OPTIONS"];
+/** A cold start with ten thousand leases takes seconds; what follows an outage comes after a pause of up to ten. */
+const LOGGED_LIMIT_MS = 40_000;
 const ENV = { PATH: process.env.PATH ?? "/usr/sbin:/usr/bin:/sbin:/bin" };
 
 export interface Host {
@@ -122,7 +124,7 @@ export class Daemon {
   async logged(event: string, times = 1): Promise<LogLine> {
     const find = (): LogLine | undefined => this.lines.filter((line) => line.event === event)[times - 1];
     const isOver = (): boolean => this.#child.exitCode !== null || this.#child.signalCode !== null;
-    await until(`log line ${event}`, () => find() !== undefined || isOver(), 10_000);
+    await until(`log line ${event}`, () => find() !== undefined || isOver(), LOGGED_LIMIT_MS);
     const line = find();
     if (line === undefined) throw new Error(`ended without log line ${event}: ${(await this.ended).stderr}`);
     return line;

@@ -10,6 +10,8 @@ import { until } from "./netns.js";
 import type { Place } from "./place.js";
 
 const LOOK_INTERVAL_MS = 2;
+/** A daemon starts from nothing in it. */
+const HEARD_LIMIT_MS = 40_000;
 
 export class ServiceManagerStandIn {
   /** What daemons said, but for the descriptor store. */
@@ -41,7 +43,11 @@ export class ServiceManagerStandIn {
   }
 
   async hears(what: string, times = 1): Promise<void> {
-    await until(`${times} times ${what}`, () => this.heard.filter((text) => text === what).length >= times, 10_000);
+    await until(
+      `${times} times ${what}`,
+      () => this.heard.filter((text) => text === what).length >= times,
+      HEARD_LIMIT_MS,
+    );
   }
 
   #listen(): void {

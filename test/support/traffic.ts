@@ -6,7 +6,7 @@ import { until } from "./netns.js";
 
 /** Without tap's NODE_OPTIONS. */
 const ENV = { PATH: process.env.PATH };
-const STREAM_LIMIT_MS = 20_000;
+const STREAM_LIMIT_MS = 60_000;
 const PORT = 7000;
 const RECEIVER = `const hash = require("crypto").createHash("sha256");
 const server = require("net").createServer((from) => from.on("data", (bytes) => hash.update(bytes)).on("end", () => {

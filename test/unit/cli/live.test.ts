@@ -64,7 +64,7 @@ function start(args: string, isTerminal: boolean, env: NodeJS.ProcessEnv = {}): 
 t.test("--watch draws in the whole window, and Ctrl-C gives the window back and is a success", async (t) => {
   const { socket, answers } = await daemon(t);
   const run = start(`status --watch 1 --socket ${socket}`, true);
-  await until("two screens", () => answers() >= 2, 10_000);
+  await until("two screens", () => answers() >= 2);
   run.interrupt();
   const { status, text } = await run.ended;
   t.equal(status, 0);
@@ -77,7 +77,7 @@ t.test("--watch draws in the whole window, and Ctrl-C gives the window back and 
 t.test("NO_COLOR takes the colours away, not the window", async (t) => {
   const { socket, answers } = await daemon(t);
   const run = start(`status --watch 1 --socket ${socket}`, true, { NO_COLOR: "1" });
-  await until("a screen", () => run.said().includes("ready") && answers() >= 1, 10_000);
+  await until("a screen", () => run.said().includes("ready") && answers() >= 1);
   run.interrupt();
   const { text } = await run.ended;
   t.ok(text.startsWith(ENTER));
@@ -87,7 +87,7 @@ t.test("NO_COLOR takes the colours away, not the window", async (t) => {
 t.test("into a pipe one screen follows the other, without a control character", async (t) => {
   const { socket } = await daemon(t);
   const run = start(`status --watch 1 --socket ${socket}`, false);
-  await until("two screens", () => run.said().split("host-a: ready").length > 2, 10_000);
+  await until("two screens", () => run.said().split("host-a: ready").length > 2);
   run.interrupt();
   const { status, text } = await run.ended;
   t.equal(status, 0);
@@ -97,9 +97,9 @@ t.test("into a pipe one screen follows the other, without a control character", 
 t.test("a daemon that goes away is a sentence on the screen, and no end", async (t) => {
   const { socket, close } = await daemon(t);
   const run = start(`status --watch 1 --socket ${socket}`, false);
-  await until("a screen", () => run.said().includes("ready"), 10_000);
+  await until("a screen", () => run.said().includes("ready"));
   close();
-  await until("the sentence", () => run.said().includes("no hopsackd answers on"), 10_000);
+  await until("the sentence", () => run.said().includes("no hopsackd answers on"));
   run.interrupt();
   t.equal((await run.ended).status, 0);
 });
