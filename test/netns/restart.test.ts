@@ -14,8 +14,8 @@ import { ServiceManagerStandIn } from "../support/service-manager.js";
 
 /** The TUN's queue holds a thousand: more than are sent while a daemon takes over, however slow the machine. */
 const PER_MILLISECOND = 5;
-/** While a process starts from nothing. */
-const PER_MILLISECOND_AT_RESTART = 1;
+/** While a process starts from nothing, which may take ten seconds: beyond its thousand the TUN's queue drops, and nobody is held up. */
+const PER_MILLISECOND_AT_RESTART = 0.1;
 
 interface Hosts {
   readonly a: Host;

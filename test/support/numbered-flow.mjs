@@ -8,7 +8,7 @@ const [address, port, burst] = process.argv.slice(2);
 const socket = createSocket("udp4");
 const startedAt = performance.now();
 let sent = 0;
-/** Asked of the socket, and not yet with the kernel: while the TUN's queue is long it takes no more. */
+/** Asked of the socket, and not yet with the kernel. */
 let waiting = 0;
 let isOver = false;
 
