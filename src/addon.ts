@@ -104,6 +104,8 @@ export interface AcceleratorCounts {
   readonly rx_packets: number;
   readonly rx_bytes: number;
   readonly rx_super_packets: number;
+  /** How often a router said that a path is narrower than a packet (ICMP fragmentation needed). */
+  readonly path_news: number;
 }
 
 /** All bytes of a header at once; what the mask leaves out is not compared. */
@@ -140,8 +142,17 @@ export interface NativeAccelerator {
    * there does nothing after close() or the process's end. The descriptors stay the accelerator's.
    */
   openDoors(): { readonly inFd: number; readonly outFd: number };
-  /** The bytes that NativePump.publish() gets, too. After an exception only close() may be called. */
-  publish(nextHops: Uint8Array, headers: Uint8Array, routes: Uint8Array, ownSubnets: Uint8Array): void;
+  /**
+   * The bytes that NativePump.publish() gets, too, and the way to each next hop. After an exception only close() may be called.
+   * @param paths records of dataplane/fib-records.ts, in the order of the next hops
+   */
+  publish(
+    nextHops: Uint8Array,
+    headers: Uint8Array,
+    routes: Uint8Array,
+    ownSubnets: Uint8Array,
+    paths: Uint8Array,
+  ): void;
   counts(): AcceleratorCounts;
   close(): void;
 }

@@ -90,7 +90,8 @@ class AcceleratorWrap : public Napi::ObjectWrap<AcceleratorWrap> {
   void Publish(const Napi::CallbackInfo& info) {
     if (!accelerator_.has_value()) return;
     try {
-      accelerator_->Publish({ViewBytes(info[0]), ViewBytes(info[1]), ViewBytes(info[2]), ViewBytes(info[3])});
+      accelerator_->Publish({ViewBytes(info[0]), ViewBytes(info[1]), ViewBytes(info[2]), ViewBytes(info[3])},
+                            ViewBytes(info[4]));
     } catch (const std::invalid_argument& error) {
       throw BadArgument(info.Env(), error.what());
     } catch (const SystemError& error) {

@@ -38,6 +38,7 @@ enum {
   NEXT = -1,  // TCX_NEXT: what comes behind us, in the end the device
   AF_INET_ = 2,
   ETHER = 14,
+  PROTO_ICMP = 1,
   PROTO_TCP = 6,
   PROTO_UDP = 17,
   PROTO_ICMPV6 = 58,
@@ -54,6 +55,7 @@ enum {
 #define htons_(x) ((__be16)__builtin_bswap16(x))
 #define DONT_FRAGMENT htons_(0x4000)
 #define IS_FRAGMENT htons_(0x3fff)
+#define FRAGMENTATION_NEEDED htons_(0x0304)  // type and code of ICMP (RFC 792)
 
 struct ipv4 {
   __u8 version_length, tos;
@@ -224,8 +226,7 @@ SECTION("tc/out") int hopsack_out(struct __sk_buff* skb) {
     if (header + skb->gso_size < longest) longest = header + skb->gso_size;
   }
 
-  // Behind a router, where the way may become narrower at any time and only a socket is told; or too long for the way: then
-  // the pump tells the sender by ICMP.
+  // Too long for the way, and the pump tells the sender by ICMP; or there is none by the underlay.
   if (longest + overhead > peer->mtu) return NEXT;
 
   __u32 zero = 0;
@@ -262,8 +263,18 @@ SECTION("tc/out") int hopsack_out(struct __sk_buff* skb) {
   count->tx_super_packets += is_super;
   struct bpf_redir_neigh gateway = {};
   gateway.nh_family = AF_INET_;
-  gateway.ipv4_nh = peer->address;
+  gateway.ipv4_nh = peer->neighbor;
   return redirect_neigh(settings.underlay_if_index, &gateway, sizeof gateway, 0);
+}
+
+/** A path may become narrower at any time. A router tells sockets, of which there is the pump's, and the kernel remembers it. */
+INLINE void note_news(const struct outer* outer) {
+  // What would be a UDP header begins as any L4 header does: here with ICMP's type and code.
+  if (outer->ip.protocol != PROTO_ICMP || outer->udp.source != FRAGMENTATION_NEEDED) return;
+  if (outer->ip.destination != settings.local_address) return;
+  __u32 zero = 0;
+  struct accel_counts* count = map_lookup(&counts, &zero);
+  if (count != 0) count->path_news++;
 }
 
 /** Whether the datagram is one that the program may take, by its UDP header. */
@@ -293,7 +304,11 @@ SECTION("tc/in") int hopsack_in(struct __sk_buff* skb) {
   if (skb->protocol != htons_(0x0800) || skb->vlan_present) return NEXT;
   struct outer outer;
   if (load_bytes(skb, ETHER, &outer, sizeof outer) != 0) return NEXT;
-  if (outer.ip.version_length != 0x45 || outer.ip.protocol != settings.protocol) return NEXT;
+  if (outer.ip.version_length != 0x45) return NEXT;
+  if (outer.ip.protocol != settings.protocol) {
+    note_news(&outer);
+    return NEXT;
+  }
   if (settings.protocol == PROTO_UDP && !fits_udp(&outer)) return NEXT;
   if (outer.ip.destination != settings.local_address) return NEXT;
   if (skb->pkt_type != PACKET_HOST_ || (outer.ip.fragment & IS_FRAGMENT) != 0) return NEXT;

@@ -6,12 +6,9 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
-#include <optional>
 #include <stdexcept>
 #include <utility>
 #include <vector>
-
-#include "io/udp_socket.h"
 
 namespace hopsack {
 namespace {
@@ -80,8 +77,17 @@ accel_settings SettingsOf(const AcceleratorOptions& options) {
   return settings;
 }
 
-uint16_t MtuTo(const sockaddr_in& peer) {
-  return static_cast<uint16_t>(std::min(PathMtu(peer), 0xffff));
+// Layout of the records; the same numbers stand in src/dataplane/fib-records.ts.
+constexpr size_t kPathRecordBytes = 8;  // neighbour 4, MTU 2, unused 2
+constexpr size_t kPathMtuOffset = 4;
+
+/** @param path its record; all zero: nothing reaches it */
+accel_peer PeerOf(const NextHop& hop, const uint8_t* path) {
+  accel_peer peer = {hop.endpoint.sin_addr.s_addr, 0, hop.endpoint.sin_port, 0, {}};
+  std::memcpy(&peer.neighbor, path, sizeof peer.neighbor);
+  std::memcpy(&peer.mtu, path + kPathMtuOffset, sizeof peer.mtu);
+  std::ranges::copy(hop.header, peer.header);
+  return peer;
 }
 
 template <typename Key>
@@ -125,24 +131,22 @@ Accelerator::Doors Accelerator::OpenDoors() {
   return {in_door_.get(), out_door_.get()};
 }
 
-void Accelerator::Publish(const FibRecords& records) {
+void Accelerator::Publish(const FibRecords& records, ConstBytes paths) {
+  if (paths.size() != records.next_hops.size() * kPathRecordBytes) {
+    throw std::invalid_argument("not one path for each next hop");
+  }
   Rows v4, v6;
   const auto put = [&v4, &v6](const FibRecords::Route& route, const accel_peer& peer) {
     if (route.family == 4) v4[KeyOf<accel_route_v4>(route)] = BytesOf(peer);
     if (route.family == 6) v6[KeyOf<accel_route_v6>(route)] = BytesOf(peer);
   };
-  std::vector<std::optional<uint16_t>> mtus(records.next_hops.size());
   for (const FibRecords::Route& route : records.routes) {
     const NextHop& hop = records.next_hops[route.hop];
     if (hop.header_bytes != options_.header_bytes)
       throw std::invalid_argument("a route whose header has another length");
-    std::optional<uint16_t>& mtu = mtus[route.hop];
-    if (!mtu.has_value()) mtu = route.is_on_link ? MtuTo(hop.endpoint) : uint16_t{0};
-    accel_peer peer = {hop.endpoint.sin_addr.s_addr, hop.endpoint.sin_port, *mtu, {}};
-    std::ranges::copy(hop.header, peer.header);
-    put(route, peer);
+    put(route, PeerOf(hop, paths.data() + route.hop * kPathRecordBytes));
   }
-  for (const FibRecords::Route& subnet : records.own_subnets) put(subnet, accel_peer{ACCEL_OWN, 0, 0, {}});
+  for (const FibRecords::Route& subnet : records.own_subnets) put(subnet, accel_peer{ACCEL_OWN, 0, 0, 0, {}});
   Replace(routes_v4_, rows_v4_, std::move(v4));
   Replace(routes_v6_, rows_v6_, std::move(v6));
 }

@@ -44,7 +44,8 @@ class Accelerator {
   X(tx_no_memory)                     \
   X(rx_packets)                       \
   X(rx_bytes)                         \
-  X(rx_super_packets)
+  X(rx_super_packets)                 \
+  X(path_news)
   struct Counts {
 #define X(name) uint64_t name = 0;
     HOPSACK_ACCELERATOR_COUNTS(X)
@@ -72,12 +73,13 @@ class Accelerator {
   Doors OpenDoors();
 
   /**
-   * Makes the tables hold these routes, and measures the path to each host on our link. A packet goes where it went
-   * before or where it is to go now, never anywhere else. After a failure that does not hold: the accelerator must be
-   * destroyed.
-   * @throws SystemError; std::invalid_argument for a route whose header has another length
+   * Makes the tables hold these routes. A packet goes where it went before or where it is to go now, never anywhere
+   * else. After a failure that does not hold: the accelerator must be destroyed.
+   * @param paths of src/dataplane/fib-records.ts, one for each next hop
+   * @throws SystemError; std::invalid_argument for a route whose header has another length, and when the paths are too
+   * few
    */
-  void Publish(const FibRecords& records);
+  void Publish(const FibRecords& records, ConstBytes paths);
 
   Counts ReadCounts() const;
 

@@ -52,8 +52,10 @@ struct accel_settings {
  */
 struct accel_peer {
   __be32 address;
+  /** Who takes its packets on the underlay's link: a router, or itself. */
+  __be32 neighbor;
   __be16 port;
-  /** The longest outer packet that reaches it on our own link; 0: it is not there. */
+  /** The longest outer packet that reaches it there; 0: none does. */
   __u16 mtu;
   /** As many bytes as accel_settings says. */
   __u8 header[ACCEL_HEADER_BYTES];
@@ -80,6 +82,8 @@ struct accel_counts {
   __u64 rx_packets;
   __u64 rx_bytes;
   __u64 rx_super_packets;
+  /** ICMP messages of routers that a path is narrower than a packet. */
+  __u64 path_news;
 };
 
 /** Of map `programs`: where each direction's program is. */

@@ -7,7 +7,7 @@ namespace {
 
 // Layout of the records; the same numbers stand in src/dataplane/fib-records.ts.
 constexpr size_t kNextHopRecordBytes = 16;  // address 4, port 2, header length 2, header offset 4, peer 4
-constexpr size_t kRouteRecordBytes = 24;    // address 16, family 1, prefix length 1, on link 1, unused 1, next hop 4
+constexpr size_t kRouteRecordBytes = 24;    // address 16, family 1, prefix length 1, unused 2, next hop 4
 
 template <typename T>
 T Load(const uint8_t* p) {
@@ -39,7 +39,7 @@ NextHop ParseNextHop(const uint8_t* record, ConstBytes headers) {
 }
 
 FibRecords::Route ParseRoute(const uint8_t* record) {
-  FibRecords::Route route{{}, record[16], record[17], record[18] != 0, Load<uint32_t>(record + 20)};
+  FibRecords::Route route{{}, record[16], record[17], Load<uint32_t>(record + 20)};
   std::copy_n(record, route.address.size(), route.address.begin());
   Require(route.family == 4 || route.family == 6, "route of an unknown family");
   Require(route.length <= (route.family == 4 ? 32 : 128), "prefix length out of range");

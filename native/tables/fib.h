@@ -30,8 +30,7 @@ struct FibRecords {
     std::array<uint8_t, 16> address;  // IPv4 in the first 4
     uint8_t family;                   // 4 or 6
     uint8_t length;
-    bool is_on_link;  // its host is reached without a router
-    uint32_t hop;     // index in next_hops
+    uint32_t hop;  // index in next_hops
   };
 
   /**

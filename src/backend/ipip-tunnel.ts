@@ -9,7 +9,6 @@ import type { Lease } from "../lease/lease.js";
 import type { NetworkConfig } from "../lease/network-config.js";
 import type { Plan, PumpRoute } from "../plan/plan.js";
 import type { Backend, BackendInput } from "./backend.js";
-import { isOnLink } from "./direct-route.js";
 import { deviceAddress, innerMtu, PeerRows } from "./subnets.js";
 
 export const IPIP = "ipip";
@@ -47,7 +46,7 @@ export function ipipTunnel(input: BackendInput): IpipTunnel {
     const link = { kind: "ipip", name, mtuBytes, localAddress: underlay.address, isDscpInherited } as const;
     return { link, socket: null, addresses, pumpRoutes: () => [] };
   }
-  const rows = new PeerRows(input, ({ prefix, peer }) => ({ prefix, peer, route: pumpRoute(input, prefix, peer) }));
+  const rows = new PeerRows(input, ({ prefix, peer }) => ({ prefix, peer, route: pumpRoute(prefix, peer) }));
   return {
     link: { kind: "tun", name, mtuBytes, txQueueLength: TX_QUEUE_PACKETS },
     socket: {
@@ -67,8 +66,8 @@ export function ipipTunnel(input: BackendInput): IpipTunnel {
   };
 }
 
-function pumpRoute({ reach }: BackendInput, prefix: string, { attrs: { publicIp: address } }: Lease): PumpRoute {
-  return { prefix, endpoint: { address, port: 0 }, header: new Uint8Array(), isOnLink: isOnLink(reach, address) };
+function pumpRoute(prefix: string, { attrs: { publicIp: address } }: Lease): PumpRoute {
+  return { prefix, endpoint: { address, port: 0 }, header: new Uint8Array() };
 }
 
 /** Whether packets of this mode may travel as IP-in-IP. @throws BAD_CONFIG for a word that is none */

@@ -6,7 +6,6 @@ import { plainAttrs, subnetsOf } from "../lease/lease.js";
 import { formatPrefix } from "../net/prefix.js";
 import { EMPTY_PLAN, type Plan, type PumpRoute } from "../plan/plan.js";
 import type { Backend, BackendInput } from "./backend.js";
-import { isOnLink } from "./direct-route.js";
 import { baseAddress, deviceAddress, innerMtu, masquerades, PeerRows } from "./subnets.js";
 
 const TYPE = "udp";
@@ -20,8 +19,7 @@ export function createUdpBackend(input: BackendInput): Backend {
   const port = tunnelPort(config.backend.options);
   const rows = new PeerRows(input, ({ prefix, peer }) => {
     const address = peer.attrs.publicIp;
-    const header = new Uint8Array();
-    const route: PumpRoute = { prefix, endpoint: { address, port }, header, isOnLink: isOnLink(input.reach, address) };
+    const route: PumpRoute = { prefix, endpoint: { address, port }, header: new Uint8Array() };
     return { prefix, peer, route };
   });
   const mtuBytes = innerMtu(input, underlay.mtuBytes, OUTER_IPV4_AND_UDP_BYTES);

@@ -9,7 +9,7 @@ import type { Plan, PumpRoute, RoutePlan } from "../plan/plan.js";
 import { ETHER_TYPE_IPV4, ETHER_TYPE_IPV6, ETHERNET_HEADER_BYTES, encodeEthernetHeader } from "../wire/ethernet.js";
 import { encodeVni, encodeVxlanHeader, VXLAN_FLAG_VNI, VXLAN_HEADER_BYTES, VXLAN_VNI_OFFSET } from "../wire/vxlan.js";
 import type { Backend, BackendInput } from "./backend.js";
-import { isOnLink, type LinkReach } from "./direct-route.js";
+import { isOnLink } from "./direct-route.js";
 import { deviceAddress, innerMtu, masquerades, PeerRows, type PeerSubnet } from "./subnets.js";
 import { endOf, VXLAN } from "./tunnel-ends.js";
 import { questionsTo } from "./vtep-answers.js";
@@ -31,7 +31,7 @@ export function createUserspaceVxlanBackend(input: BackendInput): Backend {
   const isDirect = ({ subnet, peer }: PeerSubnet) =>
     options.hasDirectRouting && subnet.family === 4 && isOnLink(input.reach, peer.attrs.publicIp);
   const rows = new PeerRows(input, (row) => {
-    const route = isDirect(row) ? null : pumpRoute(row, options, macBytes(ownMac), input.reach);
+    const route = isDirect(row) ? null : pumpRoute(row, options, macBytes(ownMac));
     return { ...row, route };
   });
   return {
@@ -78,13 +78,12 @@ function pumpRoute(
   { subnet, prefix, peer }: PeerSubnet,
   { vni, port }: { readonly vni: number; readonly port: number },
   ownMac: Uint8Array,
-  reach: LinkReach,
 ): PumpRoute | null {
   const end = endOf(peer);
   if (end === null) return null;
   const ethernet = encodeEthernetHeader(macBytes(end.macAddress), ownMac, etherTypeOf(subnet.family));
   const header = Uint8Array.of(...encodeVxlanHeader(vni), ...ethernet);
-  return { prefix, endpoint: { address: end.endpoint, port }, header, isOnLink: isOnLink(reach, end.endpoint) };
+  return { prefix, endpoint: { address: end.endpoint, port }, header };
 }
 
 /** In this order, so that the reason that is counted is the outermost one. */

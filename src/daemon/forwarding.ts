@@ -175,6 +175,7 @@ export class Forwarding {
       offloads: options.offloads,
       engine: options.engine,
       attachFilters: kernel.attachFilters(options.deviceName),
+      findPaths: (addresses: readonly string[]) => kernel.pathsFrom(this.#backendInput.underlay.address, addresses),
       naive: options.naive,
       checkInnerAddresses: options.checkInnerAddresses,
       countedPeers: options.metricsPerPeer,

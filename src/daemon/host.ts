@@ -176,6 +176,7 @@ function openKernel(): Kernel {
       return findIpipRival({ links: rtnetlink.links(), rawSockets, address, deviceName });
     },
     attachFilters: (instance) => (programs) => attachPrograms(rtnetlink, instance, programs),
+    pathsFrom: (source, addresses) => rtnetlink.pathsFrom(source, addresses),
     linkReach: (linkIndex) => linkReach(rtnetlink.routes(), linkIndex),
     isLinkThere: (ifIndex) => rtnetlink.links().some((link) => link.index === ifIndex),
     linkVolume: (name) => linkVolume(rtnetlink.links().find((link) => link.name === name)),

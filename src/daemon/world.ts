@@ -10,6 +10,7 @@ import type { HopsackError } from "../errors.js";
 import type { OverlapInput } from "../kernel/overlap.js";
 import type { Reconciler, ReconcilerOptions } from "../kernel/reconciler.js";
 import type { Prefix } from "../net/prefix.js";
+import type { Path } from "../netlink/route.js";
 import type { HostPolicy } from "../policy/host-policy.js";
 import type { PolicyPlaces } from "../policy/places.js";
 import type { LeaseStore } from "../store/lease-store.js";
@@ -78,6 +79,8 @@ export interface Kernel {
   findIpipRival(address: string, instance: string): HopsackError | null;
   /** Whom this link reaches without a router, as the routes are now. */
   linkReach(linkIndex: number): LinkReach;
+  /** The ways from `source`, an address of this host, as the routes are now; null where there is none. @throws KERNEL_REFUSED */
+  pathsFrom(source: string, addresses: readonly string[]): (Path | null)[];
   /** Where eBPF programs need filters of tc; `instance` is what ours are known by. */
   attachFilters(instance: string): AttachFilters;
   isLinkThere(ifIndex: number): boolean;

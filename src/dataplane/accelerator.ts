@@ -4,7 +4,9 @@ import type { AcceleratorCounts, ExpectedHeader, HeaderCheck, NativeAccelerator,
 import type { TunnelSocket, Underlay } from "../backend/backend.js";
 import { errnoOf, HopsackError, messageOf } from "../errors.js";
 import type { IpFamily } from "../net/prefix.js";
+import type { Path } from "../netlink/route.js";
 import { IPPROTO_IPIP, IPPROTO_UDP } from "../wire/checksum.js";
+import { encodePaths, type PathRecord } from "./fib-records.js";
 
 /** `auto`: eBPF where it is known to be the faster one, else the pump. */
 export type Engine = "auto" | "pump" | "ebpf";
@@ -42,8 +44,12 @@ interface LinkProgram {
  */
 export type AttachFilters = (programs: readonly LinkProgram[]) => () => void;
 
+/** How packets of this host get to each address now; null: they do not. @throws HopsackError */
+export type FindPaths = (addresses: readonly string[]) => readonly (Path | null)[];
+
 export interface AcceleratedPump {
   readonly attachFilters: AttachFilters;
+  readonly findPaths: FindPaths;
   readonly socket: TunnelSocket;
   readonly underlay: Underlay;
   readonly engine: Engine;
@@ -53,6 +59,10 @@ export interface AcceleratedPump {
 const IP_PROTOCOLS = { udp: IPPROTO_UDP, ipip: IPPROTO_IPIP } as const;
 /** What of the inner type of service the outer header repeats. */
 const [DSCP_AND_ECN, ECN_ALONE] = [0xff, 0x03];
+/** How soon it is noticed that a router has called a path narrower. */
+const NEWS_INTERVAL_MS = 1000;
+/** Without news: what a router said expires, and rules of routing change without a word. */
+const PATHS_INTERVAL_MS = 60_000;
 const NOTHING: AcceleratorCounts = {
   tx_packets: 0,
   tx_bytes: 0,
@@ -61,20 +71,35 @@ const NOTHING: AcceleratorCounts = {
   rx_packets: 0,
   rx_bytes: 0,
   rx_super_packets: 0,
+  path_news: 0,
 };
+
+/** What the pump is given, too. */
+type Table = readonly [nextHops: Uint8Array, headers: Uint8Array, routes: Uint8Array, ownSubnets: Uint8Array];
 
 export class Accelerator {
   #native: NativeAccelerator | null;
   #report: EngineReport;
   /** Kept when the programs are gone: what is counted never shrinks. */
   #last: AcceleratorCounts = NOTHING;
+  readonly #pump: AcceleratedPump;
   readonly #detach: () => void;
-  #published: Parameters<NativeAccelerator["publish"]> | null = null;
+  #published: { readonly table: Table; readonly endpoints: readonly string[] } | null = null;
+  #measuredAt = 0;
+  #newsHeard = 0;
+  readonly #timer: NodeJS.Timeout | undefined;
 
-  private constructor(native: NativeAccelerator | null, report: EngineReport, detach: () => void = () => {}) {
+  private constructor(
+    pump: AcceleratedPump,
+    native: NativeAccelerator | null,
+    report: EngineReport,
+    detach: () => void = () => {},
+  ) {
+    this.#pump = pump;
     this.#native = native;
     this.#report = report;
     this.#detach = detach;
+    if (native !== null) this.#timer = setInterval(() => this.#hearNews(native), NEWS_INTERVAL_MS).unref();
   }
 
   static open(
@@ -85,7 +110,7 @@ export class Accelerator {
   ): Accelerator {
     const { underlay, socket } = pump;
     const objection = objectionTo(addon, pump);
-    if (objection !== null) return new Accelerator(null, { name: "pump", reason: objection });
+    if (objection !== null) return new Accelerator(pump, null, { name: "pump", reason: objection });
     let native: NativeAccelerator | null = null;
     try {
       native = new addon.Accelerator({
@@ -104,10 +129,10 @@ export class Accelerator {
       const { how, detach } = attach(native, tun, pump);
       const why =
         pump.engine === "ebpf" ? "asked for by --engine ebpf" : `${underlay.linkName} carries super-packets whole`;
-      return new Accelerator(native, { name: "ebpf", reason: `${why}; ${how}` }, detach);
+      return new Accelerator(pump, native, { name: "ebpf", reason: `${why}; ${how}` }, detach);
     } catch (error) {
       native?.close();
-      return new Accelerator(null, { name: "pump", reason: refusal(error) });
+      return new Accelerator(pump, null, { name: "pump", reason: refusal(error) });
     }
   }
 
@@ -115,20 +140,56 @@ export class Accelerator {
     return this.#report;
   }
 
-  /** Tables that cannot be filled are given up: half of them would send packets to the wrong host. */
-  publish(...table: Parameters<NativeAccelerator["publish"]>): void {
-    this.#published = table;
+  /**
+   * Tables that cannot be filled are given up: half of them would send packets to the wrong host.
+   * @param endpoints addresses of the next hops, in their order
+   */
+  publish(table: Table, endpoints: readonly string[]): void {
+    this.#published = { table, endpoints };
+    if (this.#native === null) return;
     try {
-      this.#native?.publish(...table);
+      this.#native.publish(...table, encodePaths(this.#pathsTo(endpoints)));
     } catch (error) {
       this.close();
       this.#report = { name: "pump", reason: `the kernel's tables do not take the routes (${messageOf(error)})` };
     }
   }
 
-  /** The host's routes have changed, and with them perhaps how long a packet to a host may be. */
+  /** The host's routes have changed, and with them perhaps by whom a host is reached, and how long a packet to it may be. */
   measurePaths(): void {
-    if (this.#published !== null) this.publish(...this.#published);
+    if (this.#published !== null) this.publish(this.#published.table, this.#published.endpoints);
+  }
+
+  /** Packets leave by the underlay's link; what the kernel would send by another one is the pump's. */
+  #pathsTo(endpoints: readonly string[]): (PathRecord | null)[] {
+    const { linkIndex, mtuBytes } = this.#pump.underlay;
+    const addresses = [...new Set(endpoints)];
+    const paths = new Map(this.#ask(addresses).map((path, i) => [addresses[i], path]));
+    return endpoints.map((address) => {
+      const path = paths.get(address) ?? null;
+      if (path?.linkIndex !== linkIndex) return null;
+      return { neighbor: path.neighbor, mtuBytes: Math.min(path.mtuBytes ?? mtuBytes, mtuBytes) };
+    });
+  }
+
+  /** A kernel that does not answer is asked again in a second; until then the pump carries everything. */
+  #ask(addresses: readonly string[]): readonly (Path | null)[] {
+    try {
+      const paths = this.#pump.findPaths(addresses);
+      this.#measuredAt = performance.now();
+      return paths;
+    } catch {
+      this.#measuredAt = Number.NEGATIVE_INFINITY;
+      return [];
+    }
+  }
+
+  /** A router tells sockets that a path is narrower, and the kernel remembers it; here there are only the programs, who saw it say so. */
+  #hearNews(native: NativeAccelerator): void {
+    const { path_news } = native.counts();
+    const isOld = performance.now() - this.#measuredAt >= PATHS_INTERVAL_MS;
+    if (isOld || path_news !== this.#newsHeard) this.measurePaths();
+    this.#newsHeard = path_news;
   }
 
   carried(): CarriedByKernel {
@@ -144,6 +205,7 @@ export class Accelerator {
   /** Takes the programs away; the pump carries everything from here on. May be called twice. */
   close(): void {
     if (this.#native === null) return;
+    clearInterval(this.#timer);
     this.#last = this.#native.counts();
     this.#native.close(); // what is still attached by filters leads nowhere from here on
     this.#native = null;

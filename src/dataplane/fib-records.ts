@@ -1,7 +1,9 @@
 // The forwarding table as bytes, the form in which it crosses to the pump at once (native/tables/fib.cc reads it).
 // Little endian but for addresses:
 //   next hop  16 bytes: IPv4 address 4 | port 2 | header length 2 | header offset 4 | slot of the peer 4
-//   route     24 bytes: address 16 (IPv4 in the first 4) | family 1 | prefix length 1 | on link 1 | unused 1 | next hop index 4
+//   route     24 bytes: address 16 (IPv4 in the first 4) | family 1 | prefix length 1 | unused 2 | next hop index 4
+// and, for the eBPF programs alone, in the order of the next hops:
+//   path       8 bytes: IPv4 address of the neighbour 4 (0: none) | MTU 2 | unused 2
 import { addressBytes, formatAddress, type Prefix, parsePrefix } from "../net/prefix.js";
 import type { PumpRoute } from "../plan/plan.js";
 
@@ -10,11 +12,21 @@ const HEADER_OFFSET_OFFSET = 8;
 const PEER_SLOT_OFFSET = 12;
 const ROUTE_BYTES = 24;
 const NEXT_HOP_INDEX_OFFSET = 20;
+const PATH_BYTES = 8;
+const LONGEST_PACKET_BYTES = 0xffff;
 
 export interface FibRecords {
   readonly nextHops: Uint8Array;
   readonly headers: Uint8Array;
   readonly routes: Uint8Array;
+  /** Addresses of the next hops, in their order. */
+  readonly endpoints: readonly string[];
+}
+
+/** How a host's packets leave by the underlay's link. */
+export interface PathRecord {
+  readonly neighbor: string;
+  readonly mtuBytes: number;
 }
 
 /**
@@ -38,7 +50,20 @@ export function encodeFib(routes: readonly PumpRoute[], slotOf: (address: string
     nextHops: encodeNextHops(hops, slotOf),
     headers: Buffer.concat(hops.filter(({ header }) => header.length > 0).map(({ header }) => header)),
     routes: records.bytes,
+    endpoints: hops.map(({ endpoint }) => endpoint.address),
   };
+}
+
+/** @param paths null: what goes there is left to the pump */
+export function encodePaths(paths: readonly (PathRecord | null)[]): Uint8Array {
+  const bytes = new Uint8Array(paths.length * PATH_BYTES);
+  const view = new DataView(bytes.buffer);
+  paths.forEach((path, i) => {
+    if (path === null) return;
+    bytes.set(addressBytes(path.neighbor), i * PATH_BYTES);
+    view.setUint16(i * PATH_BYTES + 4, Math.min(path.mtuBytes, LONGEST_PACKET_BYTES), true);
+  });
+  return bytes;
 }
 
 /** Records of routes that lead nowhere else: this host's own. */
@@ -97,7 +122,6 @@ function partsOf(route: PumpRoute): RouteParts {
   if (known !== undefined) return known;
   const { endpoint, header } = route;
   const record = routeRecord(canonicalPrefix(route.prefix));
-  record[18] = route.isOnLink ? 1 : 0;
   const hopKey = `${endpoint.address}:${endpoint.port}:${Buffer.from(header).toString("hex")}`;
   const hop = new Uint8Array(NEXT_HOP_BYTES);
   hop.set(addressBytes(endpoint.address));

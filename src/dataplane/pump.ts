@@ -11,6 +11,7 @@ import {
   type CarriedByKernel,
   type Engine,
   type EngineReport,
+  type FindPaths,
 } from "./accelerator.js";
 import { encodeFib, encodeSubnets } from "./fib-records.js";
 import { type PeerBytesReading, PeerSlots } from "./peer-slots.js";
@@ -28,6 +29,7 @@ export interface PumpOptions {
   readonly naive: boolean;
   readonly engine: Engine;
   readonly attachFilters: AttachFilters;
+  readonly findPaths: FindPaths;
   readonly checkInnerAddresses: boolean;
   /** How many peers have their bytes counted one by one. */
   readonly countedPeers: number;
@@ -136,10 +138,10 @@ export class Pump {
   publish(routes: readonly PumpRoute[], ownSubnets: readonly Prefix[]): void {
     const slots = this.#peerSlots;
     slots.assign(new Set(routes.map(({ endpoint }) => endpoint.address)));
-    const { nextHops, headers, routes: records } = encodeFib(routes, (address) => slots.slotOf(address));
+    const { nextHops, headers, routes: records, endpoints } = encodeFib(routes, (address) => slots.slotOf(address));
     const table = [nextHops, headers, records, encodeSubnets(ownSubnets)] as const;
     this.#native.publish(...table);
-    this.#accelerator.publish(...table);
+    this.#accelerator.publish(table, endpoints);
   }
 
   /** The host's routes have changed: what is measured once and not with each packet is measured again. */

@@ -20,6 +20,8 @@ import {
   encodeRouteDump,
   encodeRouteQuery,
   MAIN_TABLE,
+  type Path,
+  parsePath,
   parseRoute,
   parseRouteAnswer,
   type Route,
@@ -144,6 +146,18 @@ export class Rtnetlink {
     const encode = (sequence: number): Uint8Array => encodeRouteQuery(sequence, address);
     const answer = this.#query(`find the route to ${address}`, UNREACHABLE_ERRNOS, encode);
     return (answer && parseRouteAnswer(answer.payload)) ?? null;
+  }
+
+  /** The way from `source`, an address of this host, to each of the addresses; null where there is none. */
+  pathsFrom(source: string, addresses: readonly string[]): (Path | null)[] {
+    const first = this.#sequence + 1;
+    const requests = addresses.map((address) => encodeRouteQuery(this.#nextSequence(), address, source));
+    const paths = new Map<number, Path>();
+    for (const { type, sequence, payload } of this.#request("find the paths to the peers", requests)) {
+      const path = type === MessageType.newRoute ? parsePath(payload) : undefined;
+      if (path !== undefined) paths.set(sequence, path);
+    }
+    return addresses.map((_, index) => paths.get(first + index) ?? null);
   }
 
   /**

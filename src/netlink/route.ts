@@ -40,6 +40,15 @@ export interface NextHop {
   readonly gateway: string | null;
 }
 
+/** The way that a packet takes now, as the kernel would choose. */
+export interface Path {
+  readonly linkIndex: number;
+  /** Whom the packet is handed to on that link: a router, or its destination itself. */
+  readonly neighbor: string;
+  /** Where the path is narrower than its link, by a route or because a router said so; else null. */
+  readonly mtuBytes: number | null;
+}
+
 export interface Route {
   readonly family: IpFamily;
   /** `10.244.0.0/16`; the default route is `0.0.0.0/0`. */
@@ -80,7 +89,19 @@ export interface RouteRemovalTarget extends Omit<RouteTarget, "isOnLink"> {
   readonly protocol: number;
 }
 
-const RTA = { destination: 1, link: 4, gateway: 5, metric: 6, preferredSource: 7, multipath: 9, table: 15, via: 18 };
+const RTA = {
+  destination: 1,
+  source: 2,
+  link: 4,
+  gateway: 5,
+  metric: 6,
+  preferredSource: 7,
+  metrics: 8,
+  multipath: 9,
+  table: 15,
+  via: 18,
+};
+const RTAX_MTU = 2;
 const RTM_F_CLONED = 0x200;
 const RTNH_F_ONLINK = 0x4;
 
@@ -96,15 +117,20 @@ export function encodeRouteDump(sequence: number): Uint8Array {
   return encodeMessage({ type: MessageType.getRoute, flags, sequence }, new Uint8Array(BODY_BYTES), [table]);
 }
 
-/** Asks which route a packet to `address` would take. */
-export function encodeRouteQuery(sequence: number, address: string): Uint8Array {
+/** Asks which route a packet to `address` would take; `source` is an address of this host, which may matter. */
+export function encodeRouteQuery(sequence: number, address: string, source: string | null = null): Uint8Array {
   const bytes = addressBytes(address);
   const body = new Uint8Array(BODY_BYTES);
   body[0] = familyNumber(bytes.length === 4 ? 4 : 6);
   body[1] = 8 * bytes.length;
   const flags = MessageFlag.request | MessageFlag.ack;
-  const destination = { type: RTA.destination, value: bytes };
-  return encodeMessage({ type: MessageType.getRoute, flags, sequence }, body, [destination]);
+  const attributes: Attribute[] = [{ type: RTA.destination, value: bytes }];
+  if (source !== null) {
+    const value = addressBytes(source);
+    body[2] = 8 * value.length;
+    attributes.push({ type: RTA.source, value });
+  }
+  return encodeMessage({ type: MessageType.getRoute, flags, sequence }, body, attributes);
 }
 
 /** Fails with EEXIST when there is a route of that prefix and metric, whoever made it. */
@@ -182,6 +208,19 @@ export function parseRoute(payload: Uint8Array): Route | undefined {
 export function parseRouteAnswer(payload: Uint8Array): Route | undefined {
   const family = payload.length < BODY_BYTES ? undefined : familyOf(payload[0]);
   return family === undefined ? undefined : routeOf(family, addressWidth(family), payload);
+}
+
+/** The answer to encodeRouteQuery as a path; undefined for what leads nowhere, or to a router of the other family. */
+export function parsePath(payload: Uint8Array): Path | undefined {
+  const route = parseRouteAnswer(payload);
+  const [hop] = route?.nextHops ?? [];
+  if (route?.type !== RouteType.unicast || hop?.linkIndex == null) return undefined;
+  const attributes = parseAttributes(payload.subarray(BODY_BYTES));
+  if (attributes.has(RTA.via)) return undefined;
+  const metrics = parseAttributes(attributes.get(RTA.metrics) ?? new Uint8Array());
+  const neighbor = hop.gateway ?? readAddress(route.family, attributes.get(RTA.destination) ?? new Uint8Array());
+  if (neighbor === undefined) return undefined;
+  return { linkIndex: hop.linkIndex, neighbor, mtuBytes: readU32(metrics.get(RTAX_MTU)) ?? null };
 }
 
 function routeOf(family: IpFamily, length: number, payload: Uint8Array): Route | undefined {

@@ -80,8 +80,6 @@ export interface PumpRoute {
   readonly endpoint: Endpoint;
   /** Finished bytes that go between the outer UDP header and the inner packet; none in UDP mode. */
   readonly header: Uint8Array;
-  /** The endpoint is reached without a router: what the kernel may carry by itself. */
-  readonly isOnLink: boolean;
 }
 
 /** Source addresses of `network` that leave it are masqueraded; the rest of the rules: kernel/nftables.ts. */

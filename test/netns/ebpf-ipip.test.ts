@@ -35,7 +35,7 @@ interface Setup {
 const carrier = (own: Host, peer: Host, { subnet, ownSubnet, tosMask, underlay }: Setup): string => `
 (async () => {
   const { loadAddon } = await import("${DIST}/addon.js");
-  const { encodeFib, encodeSubnets } = await import("${DIST}/dataplane/fib-records.js");
+  const { encodeFib, encodePaths, encodeSubnets } = await import("${DIST}/dataplane/fib-records.js");
   const { parsePrefix } = await import("${DIST}/net/prefix.js");
   const addon = loadAddon();
   const wordsFor = (count) => new BigUint64Array(new SharedArrayBuffer(8 * count));
@@ -53,9 +53,10 @@ const carrier = (own: Host, peer: Host, { subnet, ownSubnet, tosMask, underlay }
   });
   accelerator.attach();
   const endpoint = { address: "${peer.address}", port: 0 };
-  const route = { prefix: "${subnet}", endpoint, header: new Uint8Array(), isOnLink: true };
+  const route = { prefix: "${subnet}", endpoint, header: new Uint8Array() };
   const { nextHops, headers, routes } = encodeFib([route], () => 0);
-  accelerator.publish(nextHops, headers, routes, encodeSubnets([parsePrefix("${ownSubnet}")]));
+  const paths = encodePaths([{ neighbor: "${peer.address}", mtuBytes: 1500 }]);
+  accelerator.publish(nextHops, headers, routes, encodeSubnets([parsePrefix("${ownSubnet}")]), paths);
   console.log("ready");
   process.stdin.on("data", () => console.log(JSON.stringify(accelerator.counts())));
 })();`;

@@ -70,6 +70,27 @@ inOwnNamespace(t, import.meta.url, () => {
     t.equal(rtnetlink.routeTo("2001:db8::1"), null);
   });
 
+  t.test("pathsFrom says by whom and how far each address is reached, as rules and routes are now", async (t) => {
+    const rtnetlink = setUpHost(t);
+    const { index: linkIndex } = linkNamed(rtnetlink, "uplink");
+    run("ip route add 10.99.0.8 dev uplink mtu lock 1000");
+    run("ip route add unreachable 203.0.113.7");
+    run("ip route add 198.51.100.0/24 via 10.99.0.5 table 77");
+    run("ip rule add from 10.99.0.1 to 198.51.100.0/24 table 77");
+    t.teardown(() => run("ip rule del from 10.99.0.1 to 198.51.100.0/24 table 77"));
+    const addresses = ["10.99.0.7", "203.0.113.9", "10.99.0.8", "203.0.113.7", "198.51.100.1", "10.99.0.1"];
+    t.strictSame(rtnetlink.pathsFrom("10.99.0.1", addresses), [
+      { linkIndex, neighbor: "10.99.0.7", mtuBytes: null },
+      { linkIndex, neighbor: "10.99.0.2", mtuBytes: null },
+      { linkIndex, neighbor: "10.99.0.8", mtuBytes: 1000 },
+      null,
+      { linkIndex, neighbor: "10.99.0.5", mtuBytes: null },
+      null,
+    ]);
+    t.strictSame(rtnetlink.pathsFrom("10.99.0.99", ["10.99.0.7"]), [null], "from an address that is not ours");
+    t.strictSame(rtnetlink.pathsFrom("10.99.0.1", []), []);
+  });
+
   t.test("a thousand routes are added, replaced and removed in batches, each answered", async (t) => {
     const rtnetlink = await setUpHost(t);
     const { index } = linkNamed(rtnetlink, "uplink");

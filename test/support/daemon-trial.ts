@@ -166,6 +166,7 @@ export class Trial {
         linkReach: () => this.reach,
         watchTables: () => () => {},
         attachFilters: () => () => () => {},
+        pathsFrom: () => [],
         openReconciler: (events) => {
           this.events = events;
           return {

@@ -104,18 +104,6 @@ function declare(t: Test, wire: Wire, a: Host, b: Host): void {
     await until("one that is right", () => carried(place, b).received === before + 1);
   });
 
-  t.test("a peer behind a router is the pump's", async (t) => {
-    run("ip -n a route add 192.168.50.11 via 192.168.50.11 dev eth0 onlink");
-    t.teardown(() => run("ip -n a route del 192.168.50.11"));
-    const { place } = await startBoth(t);
-    t.ok(pings(a, "10.244.2.0"));
-    t.equal(carried(place, a).sent, 0);
-    t.ok(carried(place, b).sent > 0, "to b the way is direct");
-    run("ip -n a route del 192.168.50.11");
-    await until("the programs after the route has changed", () => pings(a, "10.244.2.0") && carried(place, a).sent > 0);
-    run("ip -n a route add 192.168.50.11 via 192.168.50.11 dev eth0 onlink");
-  });
-
   t.test("a link without Ethernet headers is the pump's", async (t) => {
     run("ip netns exec a ip tuntap add dev t0 mode tun");
     t.teardown(() => run("ip -n a link del t0"));

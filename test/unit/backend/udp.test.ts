@@ -26,8 +26,8 @@ t.test("plans what flannel sets up: device, /32 address, one route of the whole 
     fdb: [],
     masquerades: [],
     pumpRoutes: [
-      { prefix: "10.244.2.0/24", endpoint: { address: "192.168.50.2", port: 8285 }, header, isOnLink: false },
-      { prefix: "10.244.3.0/24", endpoint: { address: "192.168.50.3", port: 8285 }, header, isOnLink: false },
+      { prefix: "10.244.2.0/24", endpoint: { address: "192.168.50.2", port: 8285 }, header },
+      { prefix: "10.244.3.0/24", endpoint: { address: "192.168.50.3", port: 8285 }, header },
     ],
   });
 });

@@ -46,21 +46,6 @@ t.test("each peer's header is VXLAN and inner Ethernet, from our tunnel end to i
   t.equal(hex(pumpRoutes[0]?.header ?? new Uint8Array()), `0800000000000100020000000002${own}0800`);
 });
 
-t.test(
-  "a peer on our link is told from one behind a router: the kernel may carry what goes to the first",
-  async (t) => {
-    const far = { ...peer(3), attrs: { ...peer(3).attrs, publicIp: "172.16.0.3" } };
-    const { pumpRoutes } = createBackend(input({}, { reach: LAN })).plan(peer(1), [peer(2), far]);
-    t.same(
-      pumpRoutes.map(({ endpoint, isOnLink }) => [endpoint.address, isOnLink]),
-      [
-        ["192.168.50.2", true],
-        ["172.16.0.3", false],
-      ],
-    );
-  },
-);
-
 t.test("an IPv6 subnet has a header of its own", async (t) => {
   const backend = createBackend(input({}, {}, { EnableIPv6: true, IPv6Network: "fd00::/48" }));
   const { pumpRoutes } = backend.plan(peer(1, "fd00:0:0:1::/64"), [peer(2, "fd00:0:0:2::/64")]);

@@ -2,6 +2,7 @@
 import t from "tap";
 import type { HeaderCheck } from "../../../src/addon.js";
 import { expectedHeader } from "../../../src/dataplane/accelerator.js";
+import { encodePaths } from "../../../src/dataplane/fib-records.js";
 
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString("hex");
 const reason = "wrong_vni";
@@ -26,4 +27,13 @@ t.test("a field that is not asked of one family is that of the other", async (t)
 
 t.test("a wire without a header expects none", async (t) => {
   t.same(expectedHeader({ headerBytes: 0, headerChecks: [] }, 4), { value: new Uint8Array(), mask: new Uint8Array() });
+});
+
+t.test("a path is its neighbour and a length that no IP packet exceeds; no path is nothing", async (t) => {
+  const paths = encodePaths([
+    { neighbor: "192.168.50.1", mtuBytes: 1500 },
+    null,
+    { neighbor: "10.0.0.2", mtuBytes: 65_536 },
+  ]);
+  t.equal(hex(paths), "c0a83201dc050000" + "0000000000000000" + "0a000002ffff0000");
 });

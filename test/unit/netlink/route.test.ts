@@ -10,6 +10,7 @@ import {
   encodeRouteReplace,
   HOPSACK_ROUTE_PROTOCOL,
   MAIN_TABLE,
+  parsePath,
   parseRoute,
   parseRouteAnswer,
   RouteType,
@@ -73,6 +74,7 @@ t.test("the answer to a query is the way of that one address", golden, async (t)
   const hop = { linkIndex: 3, gateway: "fd00::9" };
   t.match(parseRouteAnswer(payload(hex)), { prefix: "10.5.1.1/32", preferredSource: "10.99.0.1", nextHops: [hop] });
   t.equal(parseRoute(payload(hex)), undefined, "a cached route is none of the table");
+  t.equal(parsePath(payload(hex)), undefined, "a router of the other family is no path");
 });
 
 t.test("requests have the bytes that ip sends", golden, async (t) => {
@@ -97,6 +99,8 @@ t.test("requests have the bytes that ip sends", golden, async (t) => {
   t.match(blackhole && parseRoute(blackhole.payload), { type: 6, protocol: 12, metric: 32, scope: 255, nextHops: [] });
   const query = "24000000" + "1a00" + "0500" + "0300000000000000" + "022000000000000000000000" + "080001000a050101";
   t.strictSame(encodeRouteQuery(3, "10.5.1.1"), fromHex(query));
+  const fromUs = "2c000000" + "1a00" + "0500" + "0300000000000000" + "022020000000000000000000" + "080001000a050101";
+  t.strictSame(encodeRouteQuery(3, "10.5.1.1", "10.99.0.1"), fromHex(`${fromUs}080002000a630001`));
 });
 
 t.test("any bytes are a route or undefined, never an exception", async () => {
@@ -106,6 +110,7 @@ t.test("any bytes are a route or undefined, never an exception", async () => {
       parseRoute(bytes);
       parseRoute(Uint8Array.of(family, ...bytes));
       parseRouteAnswer(Uint8Array.of(family, ...bytes));
+      parsePath(Uint8Array.of(family, ...bytes));
     }),
   );
 });
