@@ -124,6 +124,8 @@ interface NativeAcceleratorOptions {
   /** What of the inner type of service, or traffic class, is the outer one's too. */
   readonly tosMask: number;
   readonly sourcePorts: readonly number[];
+  /** One more than the highest slot of the forwarding table: dataplane/peer-slots.ts. */
+  readonly peerSlots: number;
   /** What lies between the outer UDP header and the inner packet: at most 64. */
   readonly headerBytes: number;
   /** Its last 14 bytes are an Ethernet header. */
@@ -154,6 +156,8 @@ export interface NativeAccelerator {
     paths: Uint8Array,
   ): void;
   counts(): AcceleratorCounts;
+  /** Inner bytes to and from the peers of a slot. */
+  peerBytes(slot: number): { readonly sent: number; readonly received: number };
   close(): void;
 }
 

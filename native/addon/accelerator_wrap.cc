@@ -42,6 +42,7 @@ class AcceleratorWrap : public Napi::ObjectWrap<AcceleratorWrap> {
                                                InstanceMethod<&AcceleratorWrap::OpenDoors>("openDoors"),
                                                InstanceMethod<&AcceleratorWrap::Publish>("publish"),
                                                InstanceMethod<&AcceleratorWrap::Counts>("counts"),
+                                               InstanceMethod<&AcceleratorWrap::PeerBytes>("peerBytes"),
                                                InstanceMethod<&AcceleratorWrap::Close>("close"),
                                            }));
   }
@@ -56,6 +57,7 @@ class AcceleratorWrap : public Napi::ObjectWrap<AcceleratorWrap> {
           static_cast<uint8_t>(options.Get("protocol").As<Napi::Number>().Uint32Value()),
           static_cast<uint8_t>(options.Get("tosMask").As<Napi::Number>().Uint32Value()),
           ParsePorts(options.Get("sourcePorts")),
+          options.Get("peerSlots").As<Napi::Number>().Uint32Value(),
           options.Get("headerBytes").As<Napi::Number>().Uint32Value(),
           options.Get("endsInEthernet").ToBoolean(),
           {ParseExpected(options, "expectedV4"), ParseExpected(options, "expectedV6")},
@@ -110,6 +112,19 @@ class AcceleratorWrap : public Napi::ObjectWrap<AcceleratorWrap> {
 #define X(name) result.Set(#name, Napi::Number::New(info.Env(), static_cast<double>(counts.name)));
     HOPSACK_ACCELERATOR_COUNTS(X)
 #undef X
+    return result;
+  }
+
+  Napi::Value PeerBytes(const Napi::CallbackInfo& info) {
+    accel_peer_bytes bytes{};
+    try {
+      if (accelerator_.has_value()) bytes = accelerator_->ReadPeerBytes(info[0].As<Napi::Number>().Uint32Value());
+    } catch (const SystemError& error) {
+      throw ToJavaScript(info.Env(), error);
+    }
+    Napi::Object result = Napi::Object::New(info.Env());
+    result.Set("sent", Napi::Number::New(info.Env(), static_cast<double>(bytes.sent)));
+    result.Set("received", Napi::Number::New(info.Env(), static_cast<double>(bytes.received)));
     return result;
   }
 

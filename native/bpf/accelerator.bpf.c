@@ -30,7 +30,7 @@ static long (*redirect_neigh)(__u32, struct bpf_redir_neigh*, int, __u64) = (voi
 struct map_place {
   int unused;
 };
-SECTION("maps") struct map_place routes_v4, routes_v6, counts, programs;
+SECTION("maps") struct map_place routes_v4, routes_v6, counts, peer_bytes, programs;
 /** Read from its map without a look-up, for it has one entry. */
 SECTION(".rodata") const volatile struct accel_settings settings = {};
 
@@ -259,8 +259,11 @@ SECTION("tc/out") int hopsack_out(struct __sk_buff* skb) {
     return TC_ACT_SHOT_;
   }
   count->tx_packets += packets;
-  count->tx_bytes += inner.bytes + (packets - 1) * header;
+  const __u32 bytes = inner.bytes + (packets - 1) * header;
+  count->tx_bytes += bytes;
   count->tx_super_packets += is_super;
+  struct accel_peer_bytes* peers = map_lookup(&peer_bytes, &peer->slot);
+  if (peers != 0) peers->sent += bytes;
   struct bpf_redir_neigh gateway = {};
   gateway.nh_family = AF_INET_;
   gateway.ipv4_nh = peer->neighbor;
@@ -359,8 +362,11 @@ SECTION("tc/in") int hopsack_in(struct __sk_buff* skb) {
 
   if (adjust_room(skb, -(__s32)overhead, BPF_ADJ_ROOM_MAC, BPF_F_ADJ_ROOM_FIXED_GSO | family) != 0) return NEXT;
   count->rx_packets += packets;
-  count->rx_bytes += inner.bytes + (packets - 1) * header;
+  const __u32 bytes = inner.bytes + (packets - 1) * header;
+  count->rx_bytes += bytes;
   count->rx_super_packets += is_super;
+  struct accel_peer_bytes* peers = map_lookup(&peer_bytes, &owner->slot);
+  if (peers != 0) peers->received += bytes;
   return redirect(settings.tun_if_index, BPF_F_INGRESS);
 }
 

@@ -13,7 +13,7 @@
 namespace hopsack {
 namespace {
 
-enum class AcceleratorMap : uint8_t { settings, routes_v4, routes_v6, counts, programs };
+enum class AcceleratorMap : uint8_t { settings, routes_v4, routes_v6, counts, peer_bytes, programs };
 
 /** Which map an instruction is about. */
 struct MapPlace {
@@ -83,7 +83,7 @@ constexpr size_t kPathMtuOffset = 4;
 
 /** @param path its record; all zero: nothing reaches it */
 accel_peer PeerOf(const NextHop& hop, const uint8_t* path) {
-  accel_peer peer = {hop.endpoint.sin_addr.s_addr, 0, hop.endpoint.sin_port, 0, {}};
+  accel_peer peer = {hop.endpoint.sin_addr.s_addr, 0, hop.endpoint.sin_port, 0, hop.peer, {}};
   std::memcpy(&peer.neighbor, path, sizeof peer.neighbor);
   std::memcpy(&peer.mtu, path + kPathMtuOffset, sizeof peer.mtu);
   std::ranges::copy(hop.header, peer.header);
@@ -104,10 +104,14 @@ Accelerator::Accelerator(const AcceleratorOptions& options)
     : options_(options),
       routes_v4_(MakeTable(sizeof(accel_route_v4), "hopsack_v4")),
       routes_v6_(MakeTable(sizeof(accel_route_v6), "hopsack_v6")),
-      counts_(CreateBpfMap({BPF_MAP_TYPE_PERCPU_ARRAY, sizeof(uint32_t), sizeof(accel_counts), 1}, "hopsack_count")) {
+      counts_(CreateBpfMap({BPF_MAP_TYPE_PERCPU_ARRAY, sizeof(uint32_t), sizeof(accel_counts), 1}, "hopsack_count")),
+      peer_bytes_(
+          CreateBpfMap({BPF_MAP_TYPE_PERCPU_ARRAY, sizeof(uint32_t), sizeof(accel_peer_bytes), options.peer_slots},
+                       "hopsack_peers")) {
   const accel_settings settings = SettingsOf(options);
   settings_ = CreateBpfConstants(&settings, sizeof settings, "hopsack_set");
-  const std::array<int, 4> fds = {settings_.get(), routes_v4_.get(), routes_v6_.get(), counts_.get()};
+  const std::array<int, 5> fds = {settings_.get(), routes_v4_.get(), routes_v6_.get(), counts_.get(),
+                                  peer_bytes_.get()};
   in_program_ = Load(kInProgram, kInProgramMaps, fds, "hopsack_in");
   out_program_ = Load(kOutProgram, kOutProgramMaps, fds, "hopsack_out");
 }
@@ -125,7 +129,7 @@ Accelerator::Doors Accelerator::OpenDoors() {
   };
   place(ACCEL_IN, in_program_);
   place(ACCEL_OUT, out_program_);
-  const std::array<int, 5> fds = {-1, -1, -1, -1, programs_.get()};
+  const std::array<int, 6> fds = {-1, -1, -1, -1, -1, programs_.get()};
   in_door_ = Load(kInDoor, kInDoorMaps, fds, "hopsack_door_in");
   out_door_ = Load(kOutDoor, kOutDoorMaps, fds, "hopsack_door_out");
   return {in_door_.get(), out_door_.get()};
@@ -146,7 +150,7 @@ void Accelerator::Publish(const FibRecords& records, ConstBytes paths) {
       throw std::invalid_argument("a route whose header has another length");
     put(route, PeerOf(hop, paths.data() + route.hop * kPathRecordBytes));
   }
-  for (const FibRecords::Route& subnet : records.own_subnets) put(subnet, accel_peer{ACCEL_OWN, 0, 0, 0, {}});
+  for (const FibRecords::Route& subnet : records.own_subnets) put(subnet, accel_peer{ACCEL_OWN, 0, 0, 0, 0, {}});
   Replace(routes_v4_, rows_v4_, std::move(v4));
   Replace(routes_v6_, rows_v6_, std::move(v6));
 }
@@ -174,6 +178,17 @@ Accelerator::Counts Accelerator::ReadCounts() const {
 #define X(name) sum.name += counts.name;
     HOPSACK_ACCELERATOR_COUNTS(X)
 #undef X
+  }
+  return sum;
+}
+
+accel_peer_bytes Accelerator::ReadPeerBytes(uint32_t slot) const {
+  std::vector<accel_peer_bytes> each(PossibleProcessors());
+  GetBpfEntry(peer_bytes_, &slot, each.data());
+  accel_peer_bytes sum{};
+  for (const accel_peer_bytes& bytes : each) {
+    sum.sent += bytes.sent;
+    sum.received += bytes.received;
   }
   return sum;
 }

@@ -26,6 +26,8 @@ struct AcceleratorOptions {
   uint8_t tos_mask;
   /** Ports that the pump sends from; one or more, in UDP. */
   std::vector<uint16_t> source_ports;
+  /** How many entries the count of peers' bytes has. */
+  uint32_t peer_slots;
   /** Between the UDP header and the inner packet, at most ACCEL_HEADER_BYTES; the same in all routes. */
   uint32_t header_bytes;
   /** The last of them are an Ethernet header: network cards that segment in tunnels ask for it. */
@@ -82,6 +84,8 @@ class Accelerator {
   void Publish(const FibRecords& records, ConstBytes paths);
 
   Counts ReadCounts() const;
+  /** To and from the hosts whose next hops have this slot. @throws SystemError when there is none */
+  accel_peer_bytes ReadPeerBytes(uint32_t slot) const;
 
  private:
   /** Key bytes → value bytes of a table, as the kernel has it. Keys begin with the prefix length: short ones first. */
@@ -89,7 +93,7 @@ class Accelerator {
   static void Replace(const UniqueFd& map, Rows& current, Rows wanted);
 
   AcceleratorOptions options_;
-  UniqueFd settings_, routes_v4_, routes_v6_, counts_;
+  UniqueFd settings_, routes_v4_, routes_v6_, counts_, peer_bytes_;
   UniqueFd in_program_, out_program_;
   UniqueFd in_link_, out_link_;
   UniqueFd programs_, in_door_, out_door_;

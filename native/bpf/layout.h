@@ -57,6 +57,8 @@ struct accel_peer {
   __be16 port;
   /** The longest outer packet that reaches it there; 0: none does. */
   __u16 mtu;
+  /** Whose bytes they are: an entry of map `peer_bytes`. */
+  __u32 slot;
   /** As many bytes as accel_settings says. */
   __u8 header[ACCEL_HEADER_BYTES];
 };
@@ -84,6 +86,12 @@ struct accel_counts {
   __u64 rx_super_packets;
   /** ICMP messages of routers that a path is narrower than a packet. */
   __u64 path_news;
+};
+
+/** Of map `peer_bytes`, one value a processor: inner bytes to a host and from it, as accel_counts has those of all. */
+struct accel_peer_bytes {
+  __u64 sent;
+  __u64 received;
 };
 
 /** Of map `programs`: where each direction's program is. */

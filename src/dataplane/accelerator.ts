@@ -7,6 +7,7 @@ import type { IpFamily } from "../net/prefix.js";
 import type { Path } from "../netlink/route.js";
 import { IPPROTO_IPIP, IPPROTO_UDP } from "../wire/checksum.js";
 import { encodePaths, type PathRecord } from "./fib-records.js";
+import { NO_BYTES, type PeerBytes } from "./peer-slots.js";
 
 /** `auto`: eBPF where it is known to be the faster one, else the pump. */
 export type Engine = "auto" | "pump" | "ebpf";
@@ -82,6 +83,8 @@ export class Accelerator {
   #report: EngineReport;
   /** Kept when the programs are gone: what is counted never shrinks. */
   #last: AcceleratorCounts = NOTHING;
+  #lastPeerBytes: readonly PeerBytes[] = [];
+  readonly #peerSlots: number;
   readonly #pump: AcceleratedPump;
   readonly #detach: () => void;
   #published: { readonly table: Table; readonly endpoints: readonly string[] } | null = null;
@@ -93,11 +96,12 @@ export class Accelerator {
     pump: AcceleratedPump,
     native: NativeAccelerator | null,
     report: EngineReport,
-    detach: () => void = () => {},
+    { peerSlots = 0, detach = () => {} }: { readonly peerSlots?: number; readonly detach?: () => void } = {},
   ) {
     this.#pump = pump;
     this.#native = native;
     this.#report = report;
+    this.#peerSlots = peerSlots;
     this.#detach = detach;
     if (native !== null) this.#timer = setInterval(() => this.#hearNews(native), NEWS_INTERVAL_MS).unref();
   }
@@ -105,7 +109,7 @@ export class Accelerator {
   static open(
     addon: NativeAddon,
     tun: { readonly name: string; readonly ifIndex: number },
-    sourcePorts: readonly number[],
+    pumps: { readonly sourcePorts: readonly number[]; readonly peerSlots: number },
     pump: AcceleratedPump,
   ): Accelerator {
     const { underlay, socket } = pump;
@@ -120,7 +124,7 @@ export class Accelerator {
         tunIfIndex: tun.ifIndex,
         protocol: IP_PROTOCOLS[socket.protocol],
         tosMask: socket.isDscpInherited ? DSCP_AND_ECN : ECN_ALONE,
-        sourcePorts,
+        ...pumps,
         headerBytes: socket.headerBytes,
         endsInEthernet: socket.endsInEthernet,
         expectedV4: expectedHeader(socket, 4),
@@ -129,7 +133,8 @@ export class Accelerator {
       const { how, detach } = attach(native, tun, pump);
       const why =
         pump.engine === "ebpf" ? "asked for by --engine ebpf" : `${underlay.linkName} carries super-packets whole`;
-      return new Accelerator(pump, native, { name: "ebpf", reason: `${why}; ${how}` }, detach);
+      const report: EngineReport = { name: "ebpf", reason: `${why}; ${how}` };
+      return new Accelerator(pump, native, report, { peerSlots: pumps.peerSlots, detach });
     } catch (error) {
       native?.close();
       return new Accelerator(pump, null, { name: "pump", reason: refusal(error) });
@@ -202,12 +207,19 @@ export class Accelerator {
     };
   }
 
+  /** What the programs carried to and from the peers of a slot of the table. */
+  peerBytes(slot: number): PeerBytes {
+    return this.#native?.peerBytes(slot) ?? this.#lastPeerBytes[slot] ?? NO_BYTES;
+  }
+
   /** Takes the programs away; the pump carries everything from here on. May be called twice. */
   close(): void {
     if (this.#native === null) return;
     clearInterval(this.#timer);
-    this.#last = this.#native.counts();
-    this.#native.close(); // what is still attached by filters leads nowhere from here on
+    const native = this.#native;
+    this.#last = native.counts();
+    this.#lastPeerBytes = Array.from({ length: this.#peerSlots }, (_, slot) => native.peerBytes(slot));
+    native.close(); // what is still attached by filters leads nowhere from here on
     this.#native = null;
     this.#detach();
   }

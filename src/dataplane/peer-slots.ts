@@ -1,4 +1,4 @@
-// Whose bytes the packet threads count where: each peer of the table has a slot of its own while there are any, those that
+// Whose bytes the packet threads, and the eBPF programs, count where: each peer of the table has a slot of its own while there are any, those that
 // come later share the last one. A slot stays with its peer for as long as the peer is in the table.
 
 const WORDS_PER_CACHE_LINE = 8;
@@ -17,6 +17,8 @@ export interface PeerBytesReading {
   readonly others: PeerBytes;
 }
 
+export const NO_BYTES: PeerBytes = { sent: 0, received: 0 };
+
 interface Slot {
   readonly index: number;
   /** What stood there when the peer got it. */
@@ -26,6 +28,8 @@ interface Slot {
 export class PeerSlots {
   /** Counted into by the packet threads (SharedCounters): first half sent, second half received. */
   readonly words: BigUint64Array;
+  /** What others count in the same slots. */
+  alsoCounted: (slot: number) => PeerBytes = () => NO_BYTES;
   readonly #limit: number;
   readonly #slots = new Map<string, Slot>();
   /** The one that has been free for longest goes first: a thread may still count for a peer that has just left. */
@@ -38,6 +42,11 @@ export class PeerSlots {
     // A whole line lies between the halves: two threads that write into one line would slow each other down.
     const half = (Math.ceil((limit + 1) / WORDS_PER_CACHE_LINE) + 1) * WORDS_PER_CACHE_LINE;
     this.words = new BigUint64Array(new SharedArrayBuffer(DIRECTIONS * half * BigUint64Array.BYTES_PER_ELEMENT));
+  }
+
+  /** How many there are, that of all others included. */
+  get count(): number {
+    return this.#limit + 1;
   }
 
   /** The peers of the next table. */
@@ -70,6 +79,10 @@ export class PeerSlots {
 
   #read(index: number): PeerBytes {
     const word = (at: number): number => Number(Atomics.load(this.words, at));
-    return { sent: word(index), received: word(this.words.length / DIRECTIONS + index) };
+    const also = this.alsoCounted(index);
+    return {
+      sent: word(index) + also.sent,
+      received: word(this.words.length / DIRECTIONS + index) + also.received,
+    };
   }
 }

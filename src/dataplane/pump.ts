@@ -107,7 +107,10 @@ export class Pump {
         handedOver: options.handedOver,
       });
       const tun = { name: native.tunName, ifIndex: native.tunIfIndex };
-      return new Pump(addon, native, words, peerSlots, Accelerator.open(addon, tun, native.sourcePorts(), options));
+      const pumps = { sourcePorts: native.sourcePorts(), peerSlots: peerSlots.count };
+      const accelerator = Accelerator.open(addon, tun, pumps, options);
+      peerSlots.alsoCounted = (slot) => accelerator.peerBytes(slot);
+      return new Pump(addon, native, words, peerSlots, accelerator);
     } catch (error) {
       throw explainOpenError(error, options);
     }

@@ -49,7 +49,7 @@ const carrier = (own: Host, peer: Host, { subnet, ownSubnet, tosMask, underlay }
   const nothing = { value: new Uint8Array(), mask: new Uint8Array() };
   const accelerator = new addon.Accelerator({
     bindAddress: "${own.address}", bindPort: 0, underlayIfIndex: ${underlay}, tunIfIndex: pump.tunIfIndex,
-    protocol: 4, tosMask: ${tosMask}, sourcePorts: [], headerBytes: 0, endsInEthernet: false, expectedV4: nothing, expectedV6: nothing,
+    protocol: 4, tosMask: ${tosMask}, sourcePorts: [], peerSlots: 1, headerBytes: 0, endsInEthernet: false, expectedV4: nothing, expectedV6: nothing,
   });
   accelerator.attach();
   const endpoint = { address: "${peer.address}", port: 0 };

@@ -47,6 +47,17 @@ function declare(t: Test, wire: Wire, a: Host, b: Host): void {
     t.ok(carried(place, b).received >= packets * 0.99, `${carried(place, b).received} received`);
   });
 
+  t.test("what the programs carry is in each peer's own bytes", async (t) => {
+    const { place } = await startBoth(t);
+    const before = place.status(a).traffic;
+    t.equal(await received(a, b, "10.244.2.0", randomBytes(STREAM_BYTES)).then((hash) => hash.length), 64);
+    const [ofA, ofB] = [a, b].map((host) => place.status(host));
+    t.equal(ofA?.traffic?.sent.tunCalls, before?.sent.tunCalls, "not one by the pump");
+    t.equal(ofA?.peers[0]?.bytes?.sent, ofA?.traffic?.sent.bytes, "the only peer has them all");
+    t.equal(ofB?.peers[0]?.bytes?.received, ofB?.traffic?.received.bytes);
+    t.ok((ofB?.peers[0]?.bytes?.received ?? 0) >= STREAM_BYTES);
+  });
+
   t.test("the first packet waits for the neighbour, and arrives", async (t) => {
     const { place } = await startBoth(t);
     const { sent } = carried(place, a);

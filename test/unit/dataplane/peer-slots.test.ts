@@ -77,3 +77,21 @@ t.test("no cache line holds words of both threads, wherever the memory begins", 
     t.ok(words.length / 2 - limit >= LINE_WORDS, `${limit}`);
   }
 });
+
+t.test(
+  "what is counted elsewhere in the same slot is the same peer's, but for what stood there before it came",
+  async (t) => {
+    const slots = new PeerSlots(1);
+    const elsewhere = [
+      { sent: 7, received: 70 },
+      { sent: 1, received: 2 },
+    ];
+    slots.alsoCounted = (slot) => elsewhere[slot] ?? { sent: 0, received: 0 };
+    t.equal(slots.count, elsewhere.length);
+    slots.assign(new Set(["a"]));
+    count(slots, "a", 100n, 200n);
+    elsewhere[0] = { sent: 10, received: 75 };
+    t.same([...slots.read().peers], [["a", { sent: 103, received: 205 }]]);
+    t.same(slots.read().others, { sent: 1, received: 2 });
+  },
+);
