@@ -13,6 +13,7 @@ import { Trials } from "../support/trials.js";
 
 /** A full disk: this is all it holds. */
 const DISK_KILOBYTES = 16;
+/** Far beyond what a recovery takes, and beyond three probes, five seconds apart. */
 const RECOVERY_LIMIT_MS = 40_000;
 
 withDaemons(t, import.meta.url, async () => {
@@ -69,6 +70,44 @@ withDaemons(t, import.meta.url, async () => {
     trials.row({
       tried: "a peer frozen (SIGSTOP) while it is sent to",
       happened: "nothing arrives meanwhile; it goes on by itself",
+    });
+  });
+
+  t.test("a peer is frozen until its probes are overdue, and goes on", async (t) => {
+    const place = new Place(t);
+    await place.startAll(t, [a, b]);
+    const warnings = (): readonly string[] => place.status(a).warnings;
+    await until("the peer has answered a probe", () => place.status(a).peers[0]?.reach?.state === "reachable");
+    const frozen = daemonPid(place, b);
+    process.kill(frozen, "SIGSTOP");
+    await until("the status has a warning", () => warnings().length > 0, RECOVERY_LIMIT_MS);
+    t.match(warnings(), [/^no longer answers probes: 10\.244\.2\.0-24 of b at 192\.168\.50\.11; /]);
+    process.kill(frozen, "SIGCONT");
+    await until("and no longer", () => warnings().length === 0, RECOVERY_LIMIT_MS);
+    await carries();
+    trials.row({
+      tried: "a peer frozen for so long that three probes are overdue",
+      happened: "the status names it, and no longer once it goes on",
+    });
+  });
+
+  t.test("a peer is frozen until its lease has run out, and takes it again", async (t) => {
+    const place = new Place(t);
+    const daemons = await place.startAll(t, [a, b], ({ name }) =>
+      name === "b" ? ["--probe-peers=false", "--lease-ttl", "4"] : ["--probe-peers=false"],
+    );
+    await carries();
+    const frozen = daemonPid(place, b);
+    process.kill(frozen, "SIGSTOP");
+    await until("a has forgotten it", () => place.status(a).peers.length === 0, RECOVERY_LIMIT_MS);
+    process.kill(frozen, "SIGCONT");
+    await carries();
+    t.equal(place.status(b).lease?.subnet, "10.244.2.0/24", "the same subnet");
+    t.ok(said(daemons[1], "lease_lost") <= 1, "said once at most");
+    t.equal(said(daemons[1], "device_lost"), 0);
+    trials.row({
+      tried: "a peer frozen until its lease has run out",
+      happened: "the others forget it; it takes the same subnet again and the overlay carries",
     });
   });
 

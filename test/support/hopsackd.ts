@@ -48,22 +48,38 @@ export function ip(host: Host, args: string): string {
   return run(`ip -n ${host.name} ${args}`);
 }
 
-/** A namespace with eth0 on a bridge; IPv6 off, so that nothing changes in it by itself. */
+/** A namespace without a cable; IPv6 off, so that nothing changes in it by itself. */
+export function makeNamespace(name: string): void {
+  run(`ip netns add ${name}`);
+  const settings = "echo 1 >/proc/sys/net/ipv6/conf/all/disable_ipv6; echo 1 >/proc/sys/net/ipv4/ip_forward";
+  execFileSync("ip", ["netns", "exec", name, "sh", "-c", settings]);
+  run(`ip -n ${name} link set lo up`);
+}
+
+/** Its cable is there: from now on eth0 is the underlay. */
+export async function bringUp(name: string, address: string, prefixLength = 24): Promise<Host> {
+  run(`ip -n ${name} addr add ${address}/${prefixLength} dev eth0`);
+  run(`ip -n ${name} link set eth0 up`);
+  await until(`eth0 of ${name} is up`, () => isRunning(name));
+  return { name, address };
+}
+
+/** A tap has no state of its own, but a carrier. */
+function isRunning(name: string): boolean {
+  const flags = ipJson(`-n ${name} link show eth0`)[0]?.flags;
+  return Array.isArray(flags) && flags.includes("UP") && flags.includes("LOWER_UP");
+}
+
+/** A namespace with eth0 on a bridge. */
 export async function makeHost(
   name: string,
   address: string,
   { bridge = "br0", prefixLength = 24 } = {},
 ): Promise<Host> {
-  run(`ip netns add ${name}`);
-  const settings = "echo 1 >/proc/sys/net/ipv6/conf/all/disable_ipv6; echo 1 >/proc/sys/net/ipv4/ip_forward";
-  execFileSync("ip", ["netns", "exec", name, "sh", "-c", settings]);
+  makeNamespace(name);
   run(`ip link add v-${name} type veth peer name eth0 netns ${name}`);
   run(`ip link set v-${name} master ${bridge} up`);
-  run(`ip -n ${name} link set lo up`);
-  run(`ip -n ${name} addr add ${address}/${prefixLength} dev eth0`);
-  run(`ip -n ${name} link set eth0 up`);
-  await until(`eth0 of ${name} is up`, () => ipJson(`-n ${name} link show eth0`)[0]?.operstate === "UP");
-  return { name, address };
+  return bringUp(name, address, prefixLength);
 }
 
 /** Everything a daemon could leave behind in the host's network. */
