@@ -1,12 +1,13 @@
 // What a user reads when etcd cannot be used: wrong address, TLS, passwords, permissions, configuration. Real servers, real
 // certificates (openssl), real users.
 import { execFileSync, spawnSync } from "node:child_process";
-import { mkdtempSync, writeFileSync } from "node:fs";
+import { mkdtempSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import t from "tap";
 import { HopsackError } from "../../src/errors.js";
 import { EtcdLeaseStore } from "../../src/store/etcd.js";
 import type { EtcdSettings } from "../../src/store/etcd-settings.js";
+import { certificates } from "../support/certificates.js";
 import { EtcdCluster } from "../support/etcd.js";
 import { inOwnNamespace } from "../support/netns.js";
 
@@ -37,27 +38,6 @@ function isRefused(t: Tap, error: HopsackError, retryable: boolean, sentence: Re
   t.equal(error.retryable, retryable, "retryable");
   t.match(error.message, sentence);
   t.notMatch(error.message, /\n|\[object|undefined/);
-}
-
-/** An authority, and certificates signed by it: server (for 127.0.0.1), elsewhere (for another name), client. */
-function certificates(): (name: string) => string {
-  const folder = mkdtempSync("/run/certs-");
-  const path = (name: string) => `${folder}/${name}`;
-  const openssl = (args: string) => execFileSync("openssl", args.split(" "), { cwd: folder, stdio: "pipe" });
-  for (const authority of ["ca", "other-ca"]) {
-    openssl(
-      `req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=${authority} -keyout ${authority}.key -out ${authority}.pem`,
-    );
-  }
-  const names = { server: "IP:127.0.0.1", elsewhere: "DNS:etcd.example", client: "DNS:client.example" };
-  for (const [name, alternative] of Object.entries(names)) {
-    writeFileSync(path(`${name}.ext`), `subjectAltName=${alternative}\nextendedKeyUsage=serverAuth,clientAuth\n`);
-    openssl(`req -newkey rsa:2048 -nodes -subj /O=hopsack -keyout ${name}.key -out ${name}.csr`);
-    openssl(
-      `x509 -req -in ${name}.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile ${name}.ext -out ${name}.pem`,
-    );
-  }
-  return path;
 }
 
 inOwnNamespace(t, import.meta.url, () => {
