@@ -1,16 +1,10 @@
 // Ten thousand leases in a real etcd, and a real daemon that knows them all.
-import { readFileSync } from "node:fs";
 import t from "tap";
 import { EtcdClient } from "../../src/store/etcd-client.js";
 import { etcdFor, makeHosts, PREFIX } from "../support/etcd-daemons.js";
-import { type Daemon, withDaemons } from "../support/hopsackd.js";
+import { withDaemons } from "../support/hopsackd.js";
 import { until } from "../support/netns.js";
-
-function residentMegabytes(daemon: Daemon): number {
-  const child = daemon.pid;
-  const text = readFileSync(`/proc/${child}/status`, "utf8");
-  return Number(/^VmRSS:\s+(\d+) kB/m.exec(text)?.[1]) / 1000;
-}
+import { residentMegabytes } from "../support/usage.js";
 
 /** Of one event the daemon logs fifty lines in ten seconds, and some are written before. */
 const ROUNDS = 40;
@@ -42,7 +36,7 @@ withDaemons(t, import.meta.url, async () => {
     t.comment(
       `one change to the forwarding table: median ${times[ROUNDS / 2]?.toFixed(1)} ms, longest ${times.at(-1)?.toFixed(1)} ms`,
     );
-    t.comment(`resident: ${residentMegabytes(daemon).toFixed(0)} MB`);
+    t.comment(`resident: ${residentMegabytes(daemon.pid).toFixed(0)} MB`);
     t.equal(place.status(a).peers.length, 10_001);
   });
 });
