@@ -39,7 +39,7 @@ export function headline(report: StatusReport, paint: Paint): string {
 }
 
 function facts(report: StatusReport, now: number): string[] {
-  const { lease, device, underlay, store, engine, offloads } = report;
+  const { lease, device, underlay, store, engine, guard, offloads } = report;
   const publicIpv6 = lease?.publicIpv6 ?? null;
   const rows: (readonly [string, string])[] = [
     ["lease", lease === null ? "none yet" : leaseText(lease, now)],
@@ -48,9 +48,15 @@ function facts(report: StatusReport, now: number): string[] {
   ];
   if (device !== null) rows.push(["device", `${device.name}, MTU ${device.mtuBytes}`]);
   if (underlay !== null) rows.push(["underlay", underlayText(underlay, publicIpv6)]);
+  if (guard !== null) rows.push(["guard", guardText(guard)]);
   if (engine !== null) rows.push(["engine", `${engine.name} (${engine.reason})`]);
   if (offloads !== null) rows.push(["offloads", offloadText(offloads)]);
   return rows.map(([label, value]) => `${label.padEnd(LABEL_WIDTH)}${value}`);
+}
+
+function guardText({ ports, peers, droppedPackets }: NonNullable<StatusReport["guard"]>): string {
+  const port = ports.join(" and ");
+  return `UDP ${port} for ${peers} known ${peers === 1 ? "address" : "addresses"}, ${formatCount(droppedPackets)} packets of others dropped`;
 }
 
 function leaseText(lease: NonNullable<StatusReport["lease"]>, now: number): string {

@@ -2,6 +2,7 @@
 // need them. Never tries again: daemon.ts does, by calling apply() once more.
 import { isDeepStrictEqual } from "node:util";
 import type { Backend, BackendInput, Underlay } from "../backend/backend.js";
+import { guardOf } from "../backend/guard.js";
 import { usesIpv6Underlay } from "../backend/vxlan.js";
 import type { CommandRunner } from "../kernel/commands.js";
 import { type Lease, type LeaseAttrs, subnetsOf } from "../lease/lease.js";
@@ -76,6 +77,7 @@ export class Forwarding {
     this.#backendInput = this.#inputOf(setting);
     this.#backend = this.check(setting, ownSubnets);
     this.#planKeeper = parts.openPlanKeeper(networksOf(setting.config));
+    parts.state.readGuard = () => this.#planKeeper.readGuard();
     this.#showSetting();
   }
 
@@ -207,7 +209,9 @@ export class Forwarding {
     this.#noteReach();
     const { peers, conflicts } = this.#chooserFor(own).choose(leases);
     this.#conflictNote.note(log, state, conflicts);
-    const { pumpRoutes, commands, bgp, ...kernelPlan } = this.#backend.plan(own, peers);
+    const { pumpRoutes, commands, bgp, ...planned } = this.#backend.plan(own, peers);
+    const guard = this.#parts.options.guard ? guardOf(this.#backend, planned, peers) : null;
+    const kernelPlan = guard === null ? planned : { ...planned, guard };
     const [link] = kernelPlan.links;
     const mtus = [this.#backendInput.underlay, ...kernelPlan.links].map(({ mtuBytes }) => mtuBytes);
 

@@ -33,6 +33,8 @@ export interface DaemonOptions extends StoreOptions, Places {
   readonly publicIp: string | null;
   readonly publicIpv6: string | null;
   readonly ipMasq: boolean;
+  /** Only known hosts may send to the tunnel's UDP ports. */
+  readonly guard: boolean;
   readonly ipForward: ForwardAcceptance;
   readonly nodeName: string;
   /** Status socket of the running daemon that this one takes over from; null = from none. */
@@ -92,6 +94,11 @@ const FLAGS = {
     help: "the CNI plugin's dataDir, where the pods are known (default: /run/hopsack/cni, or cni beside a --subnet-file of another folder)",
   },
   ipMasq: { name: "ip-masq", value: null, help: "masquerade what leaves the overlay network" },
+  guard: {
+    name: "guard",
+    value: null,
+    help: "let nftables drop what others than the known hosts send to the tunnel's UDP port (modes udp and vxlan)",
+  },
   ipForward: {
     name: "ip-forward",
     value: null,
@@ -247,6 +254,7 @@ function readOptions(given: GivenOptions, env: NodeJS.ProcessEnv): DaemonOptions
     publicIp: read(FLAGS.publicIp, values.hostAddress),
     publicIpv6: read(FLAGS.publicIpv6, values.hostAddressV6),
     ipMasq: isOn(FLAGS.ipMasq),
+    guard: isOn(FLAGS.guard),
     ipForward: forwardAcceptance(read(FLAGS.ipForward, values.truth)),
     nodeName: nodeName(read(FLAGS.nodeName, values.hostName)),
     metricsAddress: read(FLAGS.metricsAddress, values.listenAddress),

@@ -5,6 +5,7 @@ import type { BirdReport } from "../bird/bird.js";
 import type { EngineReport } from "../dataplane/accelerator.js";
 import type { PeerBytesReading } from "../dataplane/peer-slots.js";
 import type { PumpCounters } from "../dataplane/pump.js";
+import type { GuardReport } from "../kernel/guard-table.js";
 import type { Lease, TimedLease } from "../lease/lease.js";
 import type { PolicyReport } from "../policy/policy-report.js";
 import type { Reach } from "./reach.js";
@@ -94,6 +95,8 @@ export interface DaemonState {
   readHostWarnings: () => readonly string[];
   /** What the policies of this host do, at the moment of asking. */
   readPolicies: () => Promise<readonly PolicyReport[]>;
+  /** What the guard has done, at the moment of asking; null: it is off. */
+  readGuard: () => Promise<GuardReport | null>;
   readonly tallies: Tallies;
   /** What is wrong now and being worked on. */
   readonly warnings: Map<WarningTopic, string>;
@@ -143,6 +146,7 @@ export function initialState(fixed: Pick<DaemonState, "version" | "node" | "star
     readBirdSubnets: () => new Set(),
     readHostWarnings: () => [],
     readPolicies: async () => [],
+    readGuard: async () => null,
     tallies: {
       repairs: new Map(),
       forwardingUpdates: 0,

@@ -148,7 +148,8 @@ async function answerTo(state: DaemonState, request: IncomingMessage): Promise<A
   const [path] = (request.url ?? "/").split("?");
   switch (path) {
     case "/status": {
-      const body = `${JSON.stringify(statusReport(state, Date.now(), await state.readPolicies()))}\n`;
+      const [policies, guard] = await Promise.all([state.readPolicies(), state.readGuard()]);
+      const body = `${JSON.stringify(statusReport(state, Date.now(), { policies, guard }))}\n`;
       return { status: 200, contentType: "application/json; charset=utf-8", body };
     }
     case "/metrics": {

@@ -5,6 +5,7 @@ import type { BgpSession } from "../bird/sessions.js";
 import type { EngineReport } from "../dataplane/accelerator.js";
 import type { PeerBytes } from "../dataplane/peer-slots.js";
 import type { PumpCounters } from "../dataplane/pump.js";
+import type { GuardReport } from "../kernel/guard-table.js";
 import { describeLease, type Lease } from "../lease/lease.js";
 import { formatPrefix } from "../net/prefix.js";
 import type { BgpSessionKind } from "../plan/plan.js";
@@ -50,6 +51,8 @@ export interface StatusReport {
   readonly drops: readonly DropReport[];
   /** Of this host; empty without any, and where nobody asked nft: on the page. */
   readonly policies: readonly PolicyReport[];
+  /** Who may send to the tunnel's ports (--guard); null: it is off, and where nobody asked nft: on the page. */
+  readonly guard: GuardReport | null;
   readonly offloads: Readonly<Record<keyof OffloadSwitches, boolean>> | null;
 }
 
@@ -162,8 +165,20 @@ const SESSION_TYPES: Readonly<Record<BgpSessionKind, string>> = {
 };
 const TUN_RING_FULL = "the TUN device's queue was full: the host sends faster than the pump takes packets";
 
-/** @param now milliseconds since the epoch @param policies as `state.readPolicies` tells them, which takes a moment */
-export function statusReport(state: DaemonState, now: number, policies: readonly PolicyReport[] = []): StatusReport {
+/** What takes a moment to find out. */
+export interface Asked {
+  /** As `state.readPolicies` tells them. */
+  readonly policies: readonly PolicyReport[];
+  /** As `state.readGuard` tells. */
+  readonly guard: GuardReport | null;
+}
+
+/** @param now milliseconds since the epoch */
+export function statusReport(
+  state: DaemonState,
+  now: number,
+  { policies, guard }: Asked = { policies: [], guard: null },
+): StatusReport {
   const counters = state.readCounters?.() ?? null;
   return {
     version: state.version,
@@ -193,6 +208,7 @@ export function statusReport(state: DaemonState, now: number, policies: readonly
     traffic: counters === null ? null : trafficReport(counters),
     drops: dropReports(state, counters),
     policies,
+    guard,
     offloads: counters?.offloads ?? null,
   };
 }

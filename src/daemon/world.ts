@@ -63,7 +63,7 @@ export type RunningPump = Pick<
   | "peerBytes"
 >;
 export type BirdKeeper = Pick<Bird, "isPresent" | "report" | "check" | "follow" | "leave" | "end">;
-export type PlanKeeper = Pick<Reconciler, "setPlan" | "freeName" | "leave" | "close">;
+export type PlanKeeper = Pick<Reconciler, "setPlan" | "readGuard" | "freeName" | "leave" | "close">;
 
 /** rtnetlink as the daemon uses it. */
 export interface Kernel {

@@ -1,6 +1,6 @@
 // Does a firewall on this host drop the overlay's packets on their way through?
 import { covers, overlaps, type Prefix, parsePrefix } from "../net/prefix.js";
-import { type Check, type Finding, problem, warning } from "./check.js";
+import { type Check, type Finding, note, problem, warning } from "./check.js";
 import type { Facts } from "./facts.js";
 import { destinationsOf, hasVerdict, type NftChain, type NftRule, type NftRules } from "./nft-rules.js";
 
@@ -16,6 +16,21 @@ export const FIREWALL_CHECKS: readonly Check[] = [
       const rules = await facts.nftRules();
       const dropping = rules.chains.filter(({ hook, policy }) => hook === "forward" && policy === "drop");
       return dropping.filter(isForIpv4).flatMap((chain) => droppedIn(chain, rules, facts));
+    },
+  },
+  {
+    id: "guard",
+    question: "Is the tunnel's port open to known hosts only?",
+    find: ({ report }) => {
+      const guard = report?.guard ?? null;
+      if (guard === null) return [];
+      const what = `the guard is on: nftables drops what others than ${guard.peers} known addresses send to UDP ${guard.ports.join(" and ")}, ${guard.droppedPackets} packets so far`;
+      return [
+        note(
+          what,
+          `a host that sends from another address than its lease says is dropped too: nft list table ${guard.table}`,
+        ),
+      ];
     },
   },
   {

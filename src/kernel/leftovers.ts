@@ -9,6 +9,7 @@ import { isMadeKind } from "../plan/diff-links.js";
 import { birdRouteRemovals } from "./bird-routes.js";
 import { deviceAlias } from "./device-alias.js";
 import { ForwardRules } from "./forward-rules.js";
+import { guardTableName } from "./guard-table.js";
 import { leftFilters } from "./link-programs.js";
 import { changeRules, listRules, type NftPurpose } from "./nft.js";
 import { tableName } from "./nftables.js";
@@ -58,7 +59,8 @@ export async function kernelLeftovers(query: LeftoverQuery): Promise<Leftover[]>
   const links = query.rtnetlink.links();
   const routes = query.rtnetlink.routes();
   const devices = links.filter((link) => isLeftDevice(link, routes, query));
-  const own = [`inet ${tableName(query.deviceName)}`, ...query.hostTables];
+  const named = [tableName(query.deviceName), guardTableName(query.deviceName)].map((name) => `inet ${name}`);
+  const own = [...named, ...query.hostTables];
   const tables = [...own, ...(query.hasFlannel ? FLANNEL_TABLES : [])];
   return [
     ...leftRoutes(routes, links, devices, query).map((change) => kernelLeftover("route", change, query)),

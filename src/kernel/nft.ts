@@ -1,5 +1,5 @@
-// Runs the program nft, and says in one sentence why it did not do what it was asked. Called by nftables.ts, forward-rules.ts,
-// leftovers.ts and policy/host-policy.ts only.
+// Runs the program nft, and says in one sentence why it did not do what it was asked. Called by nftables.ts, guard-table.ts,
+// forward-rules.ts, leftovers.ts and policy/host-policy.ts only.
 import { execFile } from "node:child_process";
 import { errnoOf, HopsackError, messageOf } from "../errors.js";
 
@@ -39,6 +39,14 @@ export async function listRules(
     if (error instanceof HopsackError && error.code === "TOOL_MISSING") throw error;
     return null;
   }
+}
+
+/** Of a listing: the kernel keeps the elements of a set in no order. */
+export function withSortedElements(listing: string): string {
+  return listing.replaceAll(/elements = \{([^}]*)\}/g, (_, elements: string) => {
+    const sorted = elements.split(",").map((element) => element.trim());
+    return `elements = { ${sorted.sort().join(", ")} }`;
+  });
 }
 
 /** Resolves with stdout. */

@@ -11,6 +11,7 @@ import type { Plan } from "../plan/plan.js";
 import { type Concern, concernOf, isAboutTable, type Scope } from "./concerns.js";
 import { deviceAlias } from "./device-alias.js";
 import { FORWARD_TABLE, type ForwardAcceptance, ForwardRules } from "./forward-rules.js";
+import { type GuardReport, GuardTable, guardTableName } from "./guard-table.js";
 import { MasqueradeTable, tableName } from "./nftables.js";
 import type { Rtnetlink } from "./rtnetlink.js";
 
@@ -31,7 +32,7 @@ const CHECK_INTERVAL_MS = 60_000;
 
 type KernelPlan = Omit<Plan, "pumpRoutes" | "commands" | "bgp">;
 
-export type RepairKind = Change["kind"] | "masquerade" | "forward";
+export type RepairKind = Change["kind"] | "guard" | "masquerade" | "forward";
 
 export interface ReconcilerOptions {
   readonly rtnetlink: Pick<Rtnetlink, "links" | "addresses" | "routes" | "neighbors" | "fdb" | "apply">;
@@ -68,6 +69,7 @@ interface Seen {
 export class Reconciler {
   readonly #options: ReconcilerOptions;
   readonly #marks: Marks;
+  readonly #guard: GuardTable;
   readonly #masquerade: MasqueradeTable;
   readonly #forward: ForwardRules;
   #isForwardSet = false;
@@ -92,6 +94,7 @@ export class Reconciler {
     const { networks, deviceName, forward } = options;
     this.#options = options;
     this.#marks = { networks, alias: deviceAlias(deviceName) };
+    this.#guard = new GuardTable(deviceName);
     this.#masquerade = new MasqueradeTable(deviceName);
     this.#forward = new ForwardRules(deviceName, forward, networks);
     this.#scope = { ownIndexes: new Set(), linkNames: new Set(), linkIndexes: new Set(), networks };
@@ -106,6 +109,7 @@ export class Reconciler {
     return this.#serially(async () => {
       this.#plan = plan;
       this.#watch();
+      await this.#guard.set(plan.guard ?? null); // before anything is sent to a new peer, which would answer
       this.#converge(plan);
       await this.#masquerade.set(plan.masquerades);
       if (!this.#isForwardSet) await this.#forward.set(); // from then on events lead to it
@@ -120,12 +124,18 @@ export class Reconciler {
       this.#seen = null;
       try {
         this.#repair(this.#plan);
+        if (await this.#guard.repair()) this.#options.onRepair("guard", "the guard's rules");
         if (await this.#masquerade.repair()) this.#options.onRepair("masquerade", "the masquerade rules");
         if (await this.#forward.repair()) this.#options.onRepair("forward", "the forward rules");
       } catch (error) {
         this.#options.onFault(error);
       }
     });
+  }
+
+  /** What the guard has done; null: it is off. */
+  readGuard(): Promise<GuardReport | null> {
+    return this.#guard.report();
   }
 
   /**
@@ -160,6 +170,7 @@ export class Reconciler {
       try {
         if (plan !== null) this.#takeBack(plan);
         await this.#masquerade.remove();
+        await this.#guard.remove();
         await this.#forward.remove();
       } catch (error) {
         this.#options.onFault(error);
@@ -189,7 +200,7 @@ export class Reconciler {
       }),
     );
     this.#interval = setInterval(() => void this.check(), CHECK_INTERVAL_MS);
-    const tables = [tableName(deviceName), FORWARD_TABLE];
+    const tables = [tableName(deviceName), guardTableName(deviceName), FORWARD_TABLE];
     const onRules = (messages: readonly Uint8Array[]): void => {
       const isOurs = messages.some((message) => tables.some((table) => isAboutTable(message, table)));
       if (messages.length === 0 || isOurs) this.#notice(["plan"]);

@@ -88,6 +88,14 @@ export interface MasqueradePlan {
   readonly subnet: string;
 }
 
+/** Who may send to UDP ports of this host; the rules: kernel/guard-table.ts. */
+export interface GuardPlan {
+  /** Ascending. */
+  readonly ports: readonly number[];
+  /** Addresses of the other hosts, IPv4 and IPv6; sorted. */
+  readonly peers: readonly string[];
+}
+
 /** A line for /bin/sh, and what it is told. */
 export interface ShellCommand {
   /** The configuration's key, for people: `SubnetAddCommand`. */
@@ -164,6 +172,8 @@ export interface Plan {
   readonly neighbors: readonly NeighborPlan[];
   readonly fdb: readonly FdbPlan[];
   readonly masquerades: readonly MasqueradePlan[];
+  /** Absent: anybody may. */
+  readonly guard?: GuardPlan;
   readonly pumpRoutes: readonly PumpRoute[];
   /** Of the extension mode only. */
   readonly commands?: CommandPlan;

@@ -6,7 +6,7 @@ import { mkdir, readFile, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { loadAddon } from "../addon.js";
 import { errnoOf, HopsackError, messageOf } from "../errors.js";
-import { changeRules, listRules, type NftPurpose } from "../kernel/nft.js";
+import { changeRules, listRules, type NftPurpose, withSortedElements } from "../kernel/nft.js";
 import { isJsonObject } from "../lease/json-object.js";
 import { replaceFile } from "../lease/replace-file.js";
 import { withFileLock } from "../store/file-lock.js";
@@ -161,15 +161,12 @@ export class HostPolicy {
     return this.#write(this.#appliedFile, `${JSON.stringify(applied)}\n`);
   }
 
-  /** Both tables, the elements of sets in order: the kernel keeps them in none. */
+  /** Both tables. */
   async #listing(): Promise<string> {
     const tables = await Promise.all(
       POLICY_TABLES.map((table) => listRules(["table", ...table.split(" ")], PURPOSE, "-s")),
     );
-    return tables.join("").replaceAll(/elements = \{([^}]*)\}/g, (_, elements: string) => {
-      const sorted = elements.split(",").map((element) => element.trim());
-      return `elements = { ${sorted.sort().join(", ")} }`;
-    });
+    return withSortedElements(tables.join(""));
   }
 
   async #keep(text: string): Promise<void> {

@@ -174,6 +174,7 @@ export class Trial {
               this.routes = routes.map(({ prefix, link }) => `${prefix} ${link}`);
               this.#step("setPlan", `plan ${addresses.map((a) => a.address).join(" ")}`);
             },
+            readGuard: async () => null,
             freeName: () => {},
             leave: async () => void this.deeds.push("leave plan"),
             close: async () => void this.deeds.push("take back plan"),

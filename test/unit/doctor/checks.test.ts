@@ -232,3 +232,11 @@ t.test("with IP-in-IP there is no port to knock at: the firewall is to accept th
   const plain = { peers: [peer], report: { ...report, backend: "bgp", device: null }, ...answers };
   t.strictSame(await findings("tunnel-port", plain), [], "without IPIP there is no tunnel");
 });
+
+t.test("a guard that is on is told, with what it dropped", async (t) => {
+  t.strictSame(await findings("guard", {}), []);
+  const guard = { table: "inet hopsack_guard-flannel0", ports: [8285], peers: 2, droppedPackets: 7 };
+  t.match(await findings("guard", { report: { ...report, guard } }), [
+    { severity: "note", what: /2 known addresses send to UDP 8285, 7 packets so far/, cure: /nft list table inet/ },
+  ]);
+});
