@@ -71,7 +71,7 @@ inOwnNamespace(t, import.meta.url, () => {
   });
 
   t.test("pathsFrom says by whom and how far each address is reached, as rules and routes are now", async (t) => {
-    const rtnetlink = setUpHost(t);
+    const rtnetlink = await setUpHost(t);
     const { index: linkIndex } = linkNamed(rtnetlink, "uplink");
     run("ip route add 10.99.0.8 dev uplink mtu lock 1000");
     run("ip route add unreachable 203.0.113.7");

@@ -12,7 +12,7 @@ import { Trials } from "../support/trials.js";
 
 const MODES = [UDP, UDP_EBPF, VXLAN, VXLAN_USERSPACE, IPIP, HOST_GW];
 const FLAPS = 5;
-const RECOVERY_LIMIT_MS = 20_000;
+const RECOVERY_LIMIT_MS = 40_000;
 const ADDRESS = "192.168.50.10/24 dev eth0";
 
 /** Codes of what the daemon said of its underlay, in order; null: that it is over. */
