@@ -148,7 +148,8 @@ void CheckSuperPacket(const std::vector<IpPacket>& run, const test::Written& sup
 }
 
 bool IsPureAck(const IpPacket& packet) {
-  return packet.protocol == IPPROTO_TCP && HeaderBytes(packet) == packet.size() &&
+  return packet.protocol == IPPROTO_TCP && packet.size() >= size_t{packet.header_bytes} + kTcpHeaderBytes &&
+         HeaderBytes(packet) == packet.size() &&
          packet.data()[packet.header_bytes + kTcpFlags] == kTcpAckFlag;
 }
 
