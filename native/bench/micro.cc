@@ -202,6 +202,7 @@ size_t Calibrate(const Benchmark& benchmark) {
 void MeasureAll() {
   const std::vector<Benchmark> benchmarks = Benchmarks();
   std::vector<size_t> counts;
+  counts.reserve(benchmarks.size());
   for (const Benchmark& benchmark : benchmarks) counts.push_back(Calibrate(benchmark));
   std::vector<std::vector<double>> times(benchmarks.size());
   for (size_t round = 0; round < kRounds; round++) {

@@ -79,8 +79,8 @@ enum class Gauge : uint8_t {
 inline constexpr size_t kCounterCount = static_cast<size_t>(Counter::kCount);
 inline constexpr size_t kDropReasonCount = static_cast<size_t>(DropReason::kCount);
 inline constexpr size_t kGaugeCount = static_cast<size_t>(Gauge::kCount);
-#define X(size) +1
-inline constexpr size_t kBatchSizeCount = HOPSACK_BATCH_SIZES(X);
+#define X(size) #size,
+inline constexpr size_t kBatchSizeCount = std::to_array({HOPSACK_BATCH_SIZES(X)}).size();
 #undef X
 inline constexpr size_t kFirstGauge = kCounterCount + kDropReasonCount;
 inline constexpr size_t kFirstBatch = kFirstGauge + kGaugeCount;
