@@ -149,8 +149,7 @@ void CheckSuperPacket(const std::vector<IpPacket>& run, const test::Written& sup
 
 bool IsPureAck(const IpPacket& packet) {
   return packet.protocol == IPPROTO_TCP && packet.size() >= size_t{packet.header_bytes} + kTcpHeaderBytes &&
-         HeaderBytes(packet) == packet.size() &&
-         packet.data()[packet.header_bytes + kTcpFlags] == kTcpAckFlag;
+         HeaderBytes(packet) == packet.size() && packet.data()[packet.header_bytes + kTcpFlags] == kTcpAckFlag;
 }
 
 /** Whether the second may reach the TUN before the first, which came in before it. */
