@@ -113,7 +113,7 @@ function isIpip({ report }: Facts): boolean {
 /** Nobody can knock there: a host without IP-in-IP answers with ICMP protocol unreachable, which only raw sockets hear. */
 async function ipipTunnel(facts: Facts, peer: Peer): Promise<readonly Finding[]> {
   if (await facts.ask(peer, SMALL_BYTES)) return [];
-  const protocol = "IP protocol 4 (nft: ip protocol ipip accept)";
+  const protocol = "IP protocol 4 (nft: ip protocol 4 accept)";
   return [await unansweredPeer(facts, peer, `IP-in-IP to ${nameOf(peer)}`, protocol)];
 }
 
