@@ -161,7 +161,7 @@ export interface NativeAccelerator {
   close(): void;
 }
 
-/** A NETLINK_ROUTE socket for requests; calls block for the microseconds the kernel needs. */
+/** A netlink socket for requests; calls block for the microseconds the kernel needs. */
 export interface NativeNetlinkSocket {
   /**
    * Sends the requests (complete nlmsghdr each, sequence numbers set by the caller) in as few system calls as possible
@@ -195,9 +195,10 @@ export interface NativeAddon {
   readonly isEthernet: (linkName: string) => boolean;
   /** Whether a super-packet that leaves by the link arrives as one: a veth pair with its offloads on. */
   readonly carriesSuperPackets: (linkName: string) => boolean;
-  /** `netns`: path of the network namespace to talk about; the caller's own by default. */
+  /** `netns`: path of the network namespace to talk about; empty: the caller's own. `protocol`: NETLINK_ROUTE by default. */
   readonly NetlinkSocket: new (
     netns?: string,
+    protocol?: number,
   ) => NativeNetlinkSocket;
   /**
    * `groups`: RTNLGRP_* or NFNLGRP_* numbers of `protocol` (NETLINK_ROUTE by default). `onMessages` gets whole messages; an

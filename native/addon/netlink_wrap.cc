@@ -37,6 +37,11 @@ Napi::Array ToArray(Napi::Env env, const std::vector<NetlinkMessage>& messages) 
   return array;
 }
 
+/** NETLINK_ROUTE where none is named. */
+int ProtocolOf(const Napi::Value& value) {
+  return value.IsNumber() ? value.As<Napi::Number>().Int32Value() : NETLINK_ROUTE;
+}
+
 class SocketWrap : public Napi::ObjectWrap<SocketWrap> {
  public:
   static void Init(Napi::Env env, Napi::Object exports) {
@@ -50,7 +55,8 @@ class SocketWrap : public Napi::ObjectWrap<SocketWrap> {
 
   explicit SocketWrap(const Napi::CallbackInfo& info)
       : Napi::ObjectWrap<SocketWrap>(info), socket_(WithErrors(info.Env(), [&] {
-          return std::make_unique<NetlinkSocket>(info[0].IsString() ? info[0].As<Napi::String>().Utf8Value() : "");
+          return std::make_unique<NetlinkSocket>(info[0].IsString() ? info[0].As<Napi::String>().Utf8Value() : "",
+                                                 ProtocolOf(info[1]));
         })) {}
 
  private:
@@ -88,11 +94,10 @@ class MonitorWrap : public Napi::ObjectWrap<MonitorWrap> {
     const auto numbers = info[0].As<Napi::Array>();
     std::vector<int> groups;
     for (uint32_t i = 0; i < numbers.Length(); i++) groups.push_back(numbers.Get(i).As<Napi::Number>().Int32Value());
-    const int protocol = info[2].IsNumber() ? info[2].As<Napi::Number>().Int32Value() : NETLINK_ROUTE;
     queue_ = Queue::New(info.Env(), info[1].As<Napi::Function>(), "NetlinkMonitor", kEventQueueLimit, 1);
     try {
-      monitor_ =
-          std::make_unique<NetlinkMonitor>(protocol, groups, [this](Batch batch) { return Enqueue(std::move(batch)); });
+      monitor_ = std::make_unique<NetlinkMonitor>(ProtocolOf(info[2]), groups,
+                                                  [this](Batch batch) { return Enqueue(std::move(batch)); });
     } catch (const SystemError& error) {
       queue_.Abort();
       throw ToJavaScript(info.Env(), error);

@@ -1,7 +1,6 @@
 #include "io/netlink_socket.h"
 
 #include <fcntl.h>
-#include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 #include <poll.h>
 #include <sched.h>
@@ -39,8 +38,8 @@ void EnableIfKnown(int fd, int option) {
   setsockopt(fd, SOL_NETLINK, option, &on, sizeof on);
 }
 
-UniqueFd OpenRequestSocket() {
-  UniqueFd fd(Check(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE), "socket"));
+UniqueFd OpenRequestSocket(int protocol) {
+  UniqueFd fd(Check(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol), "socket"));
   EnableIfKnown(fd.get(), NETLINK_EXT_ACK);
   EnableIfKnown(fd.get(), NETLINK_CAP_ACK);
   EnableIfKnown(fd.get(), NETLINK_GET_STRICT_CHK);
@@ -54,14 +53,14 @@ UniqueFd OpenNetns(const std::string& path) {
 }
 
 /** A socket stays in the namespace it was opened in; setns(2) moves one thread, so one that ends at once does it. */
-UniqueFd OpenRequestSocketIn(const UniqueFd& netns) {
-  if (!netns) return OpenRequestSocket();
+UniqueFd OpenRequestSocketIn(const UniqueFd& netns, int protocol) {
+  if (!netns) return OpenRequestSocket(protocol);
   UniqueFd fd;
   std::optional<SystemError> failure;
   StartThread([&] {
     try {
       Check(setns(netns.get(), CLONE_NEWNET), "setns");
-      fd = OpenRequestSocket();
+      fd = OpenRequestSocket(protocol);
     } catch (const SystemError& error) {
       failure = error;
     }
@@ -139,8 +138,11 @@ void ForEachMessage(std::span<const uint8_t> datagram, Visit visit) {
 
 }  // namespace
 
-NetlinkSocket::NetlinkSocket(const std::string& netns)
-    : netns_(OpenNetns(netns)), fd_(OpenRequestSocketIn(netns_)), buffer_(kReceiveBytes) {}
+NetlinkSocket::NetlinkSocket(const std::string& netns, int protocol)
+    : protocol_(protocol),
+      netns_(OpenNetns(netns)),
+      fd_(OpenRequestSocketIn(netns_, protocol)),
+      buffer_(kReceiveBytes) {}
 
 std::vector<NetlinkMessage> NetlinkSocket::Request(std::span<const std::span<const uint8_t>> requests) {
   for (const auto request : requests) CheckRequest(request);
@@ -156,7 +158,7 @@ std::vector<NetlinkMessage> NetlinkSocket::Request(std::span<const std::span<con
       requests = requests.subspan(batch.size());
     }
   } catch (const SystemError&) {
-    fd_ = OpenRequestSocketIn(netns_);  // late answers and a dump half done go with the old socket
+    fd_ = OpenRequestSocketIn(netns_, protocol_);  // late answers and a dump half done go with the old socket
     throw;
   }
   return answers;

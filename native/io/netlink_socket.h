@@ -1,6 +1,8 @@
-// Netlink sockets: one for requests to rtnetlink, one (with its own thread) for any protocol's events. Knows nlmsghdr,
+// Netlink sockets of any protocol: one for requests, one (with its own thread) for events. Knows nlmsghdr,
 // to tell which request an answer belongs to, and nothing of what is inside.
 #pragma once
+
+#include <linux/netlink.h>
 
 #include <cstdint>
 #include <functional>
@@ -20,9 +22,10 @@ class NetlinkSocket {
  public:
   /**
    * @param netns path of the network namespace to talk about, `/run/netns/x`; empty: the caller's own
+   * @param protocol NETLINK_ROUTE, NETLINK_GENERIC
    * @throws SystemError: EINVAL when the path is no network namespace
    */
-  explicit NetlinkSocket(const std::string& netns = {});
+  explicit NetlinkSocket(const std::string& netns = {}, int protocol = NETLINK_ROUTE);
 
   /**
    * Sends the requests, as many at once as their answers fit the receive buffer, and returns every message received
@@ -40,6 +43,7 @@ class NetlinkSocket {
   void SendBatch(std::span<const std::span<const uint8_t>> batch) const;
   void ReceiveAnswers(std::vector<uint32_t> pending, std::vector<NetlinkMessage>& answers);
 
+  const int protocol_;
   UniqueFd netns_;
   UniqueFd fd_;
   std::vector<uint8_t> buffer_;

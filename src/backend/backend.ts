@@ -3,6 +3,7 @@
 import type { HeaderCheck, HeaderField } from "../addon.js";
 import type { Lease, LeaseAttrs } from "../lease/lease.js";
 import type { NetworkConfig } from "../lease/network-config.js";
+import type { FouKey } from "../netlink/fou.js";
 import type { Plan, ShellCommand } from "../plan/plan.js";
 import type { LinkReach } from "./direct-route.js";
 import type { HostIdentity } from "./vtep-mac.js";
@@ -67,6 +68,8 @@ export interface BackendInput {
   readonly ipipEngine: TunnelEngine;
   /** What the IP-in-IP device is called, whoever carries its packets. */
   readonly ipipDevice: string;
+  /** Why the kernel's FOU does not carry the packets of mode udp on this host; null: it does. */
+  readonly fouObjection: string | null;
   /** What the startCommand of this backend printed; absent before it was run. */
   readonly startOutput?: string;
 }
@@ -87,6 +90,8 @@ export interface Backend {
   readonly startCommand?: ShellCommand | null;
   /** Where BIRD listens in this mode; absent: it is not needed. */
   readonly bgpAddress?: string;
+  /** The FOU port that the plan opens; absent: none. */
+  readonly fouPort?: FouKey;
   /** What the own lease tells the others. */
   leaseAttrs(node: string): LeaseAttrs;
   /** null: the kernel carries the packets by itself. */

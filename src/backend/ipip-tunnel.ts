@@ -43,7 +43,14 @@ export function ipipTunnel(input: BackendInput): IpipTunnel {
   const mtuBytes = innerMtu(input, underlay.mtuBytes, OVERHEAD_BYTES);
   const addresses = (own: Lease) => [{ link: name, address: deviceAddress(own.subnet) }];
   if (ipipEngine === "kernel") {
-    const link = { kind: "ipip", name, mtuBytes, localAddress: underlay.address, isDscpInherited } as const;
+    const link = {
+      kind: "ipip",
+      name,
+      mtuBytes,
+      localAddress: underlay.address,
+      isDscpInherited,
+      fouPort: null,
+    } as const;
     return { link, socket: null, addresses, pumpRoutes: () => [] };
   }
   const rows = new PeerRows(input, ({ prefix, peer }) => ({ prefix, peer, route: pumpRoute(prefix, peer) }));

@@ -1,12 +1,13 @@
 // UDP mode, flannel's wire: the bare inner packet is the payload of one datagram to port 8285. One TUN device, one route of
-// the whole Network into it; the pump finds the host by the inner destination.
+// the whole Network into it; the pump finds the host by the inner destination. With --engine fou the kernel does it: udp-fou.ts.
 import { HopsackError } from "../errors.js";
 import { field } from "../lease/json-object.js";
-import { plainAttrs, subnetsOf } from "../lease/lease.js";
+import { type Lease, plainAttrs, subnetsOf } from "../lease/lease.js";
 import { formatPrefix } from "../net/prefix.js";
 import { EMPTY_PLAN, type Plan, type PumpRoute } from "../plan/plan.js";
 import type { Backend, BackendInput } from "./backend.js";
 import { baseAddress, deviceAddress, innerMtu, masquerades, PeerRows } from "./subnets.js";
+import { byFou } from "./udp-fou.js";
 
 const TYPE = "udp";
 const DEFAULT_PORT = 8285;
@@ -23,10 +24,18 @@ export function createUdpBackend(input: BackendInput): Backend {
     return { prefix, peer, route };
   });
   const mtuBytes = innerMtu(input, underlay.mtuBytes, OUTER_IPV4_AND_UDP_BYTES);
-  return {
+  const shared = {
     type: TYPE,
     overheadBytes: OUTER_IPV4_AND_UDP_BYTES,
-    leaseAttrs: (node) => plainAttrs(TYPE, underlay.publicIp, node),
+    leaseAttrs: (node: string) => plainAttrs(TYPE, underlay.publicIp, node),
+    deviceNames: [deviceName],
+    objectionTo: () => null,
+    probeAddress: ({ subnet }: Lease) => baseAddress(subnet),
+    claimsOf: () => [],
+  };
+  if (input.fouObjection === null) return { ...shared, ...byFou(input, { port, mtuBytes }) };
+  return {
+    ...shared,
     socket: {
       tunName: deviceName,
       protocol: "udp",
@@ -39,10 +48,6 @@ export function createUdpBackend(input: BackendInput): Backend {
       endsInEthernet: false,
       questions: null,
     },
-    deviceNames: [deviceName],
-    objectionTo: () => null,
-    probeAddress: ({ subnet }) => baseAddress(subnet),
-    claimsOf: () => [],
     plan: (own, peers): Plan => ({
       ...EMPTY_PLAN,
       links: [{ kind: "tun", name: deviceName, mtuBytes, txQueueLength: TX_QUEUE_PACKETS }],

@@ -4,6 +4,7 @@ import { isDeepStrictEqual } from "node:util";
 import type { Backend, BackendInput, Underlay } from "../backend/backend.js";
 import { guardOf } from "../backend/guard.js";
 import { usesIpv6Underlay } from "../backend/vxlan.js";
+import type { EngineReport } from "../dataplane/accelerator.js";
 import type { CommandRunner } from "../kernel/commands.js";
 import { type Lease, type LeaseAttrs, subnetsOf } from "../lease/lease.js";
 import { type NetworkConfig, networksOf } from "../lease/network-config.js";
@@ -11,6 +12,7 @@ import { formatPrefix, type Prefix } from "../net/prefix.js";
 import type { LinkPlan, Plan } from "../plan/plan.js";
 import { ConflictNote } from "./conflict-note.js";
 import { EngineNote } from "./engine-note.js";
+import { fouObjection, reportFou, reportUnusedFou, requireNoFouRival } from "./fou-engine.js";
 import { ipipEngineOf, reportIpip, requireNoRival } from "./ipip-engine.js";
 import { failure, type Logger } from "./log.js";
 import type { DaemonOptions } from "./options.js";
@@ -112,6 +114,7 @@ export class Forwarding {
     });
     if (found !== null) throw found;
     if (backend.bgpAddress !== undefined) bird.check(backend.bgpAddress);
+    requireNoFouRival(kernel, backend, options);
     return backend;
   }
 
@@ -165,6 +168,7 @@ export class Forwarding {
       world.closeDescriptors(Object.values(before?.pair ?? {}));
       service.forget();
       await before?.dismiss();
+      state.readEngine = reportFou(this.#backend);
       return;
     }
     this.#planKeeper.freeName(socket.tunName);
@@ -175,7 +179,7 @@ export class Forwarding {
       underlay: this.#backendInput.underlay,
       overheadBytes,
       offloads: options.offloads,
-      engine: options.engine,
+      engine: options.engine === "fou" ? "pump" : options.engine,
       attachFilters: kernel.attachFilters(options.deviceName),
       findPaths: (addresses: readonly string[]) => kernel.pathsFrom(this.#backendInput.underlay.address, addresses),
       naive: options.naive,
@@ -190,11 +194,16 @@ export class Forwarding {
     service.keep(pump.descriptors());
     state.readDescriptors = () => pump.descriptors();
     state.readCounters = () => pump.counters();
-    state.readEngine = () => (isIpip ? reportIpip(pump.engine, options) : pump.engine);
+    state.readEngine = () => this.#reportOf(pump);
     state.readPeerBytes = () => pump.peerBytes();
     state.readTunRingFull = () => kernel.transmitDrops(pump.tunIfIndex);
     log.info({ device: pump.tunName, port: socket.port, engine: pump.engine.name }, "device_open");
-    this.#engineNote.note(log, options.engine, pump.engine);
+    this.#engineNote.note(log, options.engine, this.#reportOf(pump));
+  }
+
+  #reportOf({ engine }: RunningPump): EngineReport {
+    const report = reportUnusedFou(engine, this.#parts.options, this.#backendInput.fouObjection);
+    return this.#backend.socket?.protocol === "ipip" ? reportIpip(report, this.#parts.options) : report;
   }
 
   /**
@@ -231,7 +240,7 @@ export class Forwarding {
     const isBirdChanged = bgp !== undefined && (await this.#parts.bird.follow(bgp));
     const isTableChanged = this.#publish(table);
     if (!isTableChanged && !wasReachKnown) this.#pump?.measurePaths();
-    if (this.#pump !== null) this.#engineNote.note(log, this.#parts.options.engine, this.#pump.engine);
+    if (this.#pump !== null) this.#engineNote.note(log, this.#parts.options.engine, this.#reportOf(this.#pump));
     this.#startPump();
     const isCommandRun = commands !== undefined && (await this.#parts.commands.follow(commands));
     this.#noteFailures();
@@ -243,7 +252,7 @@ export class Forwarding {
   }
 
   #udpPortOf(link: LinkPlan): number | null {
-    if (link.kind === "vxlan") return link.port;
+    if (link.kind !== "tun") return link.kind === "vxlan" ? link.port : link.fouPort;
     return this.#backend.socket?.port || null; // IP-in-IP has 0
   }
 
@@ -329,6 +338,7 @@ export class Forwarding {
     return {
       ...{ config, underlay, deviceName, ipMasq, vxlanEngine, ipipDevice },
       ipipEngine: ipipEngineOf(options, config, kernel),
+      fouObjection: fouObjection(options, config, kernel),
       identity: { machineId: world.machineId(), nodeName },
       reach: kernel.linkReach(underlay.linkIndex),
     };

@@ -8,6 +8,7 @@ import { Pump } from "../dataplane/pump.js";
 import { HopsackError, messageOf } from "../errors.js";
 import { birdRouteRemovals, birdRoutes } from "../kernel/bird-routes.js";
 import { isAboutTable } from "../kernel/concerns.js";
+import { findFouRival } from "../kernel/fou-rivals.js";
 import { findIpipRival } from "../kernel/ipip-rivals.js";
 import { attachPrograms } from "../kernel/link-programs.js";
 import { findOverlap } from "../kernel/overlap.js";
@@ -175,6 +176,9 @@ function openKernel(): Kernel {
       const rawSockets = readText("/proc/net/raw") ?? "";
       return findIpipRival({ links: rtnetlink.links(), rawSockets, address, deviceName });
     },
+    hasFou: () => rtnetlink.hasFou(),
+    findFouRival: (wanted, deviceName) =>
+      findFouRival({ links: rtnetlink.links(), fouPorts: rtnetlink.fouPorts(), wanted, deviceName }),
     attachFilters: (instance) => (programs) => attachPrograms(rtnetlink, instance, programs),
     pathsFrom: (source, addresses) => rtnetlink.pathsFrom(source, addresses),
     linkReach: (linkIndex) => linkReach(rtnetlink.routes(), linkIndex),

@@ -130,10 +130,10 @@ export const tunnelEngine: ValueParser<TunnelEngine> = {
   parse: (text) => TUNNEL_ENGINES.find((engine) => engine === text),
 };
 
-const ENGINES: readonly Engine[] = ["auto", "pump", "ebpf"];
+const ENGINES: readonly (Engine | "fou")[] = ["auto", "pump", "ebpf", "fou"];
 
-export const engine: ValueParser<Engine> = {
-  accepted: "auto, pump or ebpf",
+export const engine: ValueParser<Engine | "fou"> = {
+  accepted: "auto, pump, ebpf or fou",
   parse: (text) => ENGINES.find((known) => known === text),
 };
 

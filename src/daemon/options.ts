@@ -51,7 +51,8 @@ export interface DaemonOptions extends StoreOptions, Places {
   /** null = the kernel where it has ipip, else user space. */
   readonly ipipEngine: TunnelEngine | null;
   readonly ipipDevice: string;
-  readonly engine: Engine;
+  /** `fou`: the kernel's FOU, which needs no pump. */
+  readonly engine: Engine | "fou";
   readonly naive: boolean;
   readonly offloads: OffloadSwitches;
   readonly checkInnerAddresses: boolean;
@@ -156,7 +157,7 @@ const FLAGS = {
   engine: {
     name: "engine",
     value: "ENGINE",
-    help: "who carries the packets of udp, and of vxlan in user space: pump, ebpf (the kernel, and the pump what is left), or auto (ebpf where it is the faster one); the others see no difference (default: pump)",
+    help: "who carries the packets of udp, and of vxlan and ipip in user space: pump, ebpf (the kernel, and the pump what is left), auto (ebpf where it is the faster one), or fou (udp only: a device of the kernel's, which checks no sender); the others see no difference (default: pump)",
   },
   naive: { name: "naive", value: null, help: "one packet per system call and no offload, as flanneld does it" },
   offload: {

@@ -11,6 +11,7 @@ import type { OverlapInput } from "../kernel/overlap.js";
 import type { Reconciler, ReconcilerOptions } from "../kernel/reconciler.js";
 import type { Prefix } from "../net/prefix.js";
 import type { Path } from "../netlink/route.js";
+import type { FouKey } from "../netlink/fou.js";
 import type { HostPolicy } from "../policy/host-policy.js";
 import type { PolicyPlaces } from "../policy/places.js";
 import type { LeaseStore } from "../store/lease-store.js";
@@ -77,6 +78,10 @@ export interface Kernel {
   hasIpip(): boolean;
   /** Who else takes the IP-in-IP packets that arrive at `address`; `instance` is what our own devices are known by. */
   findIpipRival(address: string, instance: string): HopsackError | null;
+  /** Whether it has FOU ports. @throws KERNEL_REFUSED, NOT_PERMITTED */
+  hasFou(): boolean;
+  /** Whose FOU port is where this one is to be; `instance` is what our own devices are known by. */
+  findFouRival(wanted: FouKey, instance: string): HopsackError | null;
   /** Whom this link reaches without a router, as the routes are now. */
   linkReach(linkIndex: number): LinkReach;
   /** The ways from `source`, an address of this host, as the routes are now; null where there is none. @throws KERNEL_REFUSED */

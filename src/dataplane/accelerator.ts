@@ -12,9 +12,9 @@ import { NO_BYTES, type PeerBytes } from "./peer-slots.js";
 /** `auto`: eBPF where it is known to be the faster one, else the pump. */
 export type Engine = "auto" | "pump" | "ebpf";
 
-/** Who carries the packets that need no thought, and one clause why. */
+/** Who carries the packets that need no thought, and one clause why. `fou`: the kernel's own device, without a pump. */
 export interface EngineReport {
-  readonly name: "pump" | "ebpf";
+  readonly name: "pump" | "ebpf" | "fou";
   readonly reason: string;
 }
 

@@ -5,6 +5,7 @@ import { covers, type Prefix, parsePrefix } from "../net/prefix.js";
 import { type Change, objectOf } from "../netlink/change.js";
 import type { Link } from "../netlink/link.js";
 import { HOPSACK_ROUTE_PROTOCOL, type Route, RouteType } from "../netlink/route.js";
+import { fouRemoval, hasFouDevice, ownFouPorts } from "../plan/diff-fou-ports.js";
 import { isMadeKind } from "../plan/diff-links.js";
 import { birdRouteRemovals } from "./bird-routes.js";
 import { deviceAlias } from "./device-alias.js";
@@ -20,6 +21,7 @@ export interface Leftover {
     | "process"
     | "route"
     | "device"
+    | "FOU"
     | "tc filter"
     | "qdisc"
     | "nftables table"
@@ -33,7 +35,7 @@ export interface Leftover {
 }
 
 export interface LeftoverQuery {
-  readonly rtnetlink: Pick<Rtnetlink, "links" | "routes" | "filters" | "apply">;
+  readonly rtnetlink: Pick<Rtnetlink, "links" | "routes" | "filters" | "fouPorts" | "apply">;
   /** The instance: the name given by --device. */
   readonly deviceName: string;
   /** Where its routes are; none when that is not known, and then all with our mark are its own. */
@@ -67,6 +69,7 @@ export async function kernelLeftovers(query: LeftoverQuery): Promise<Leftover[]>
     ...(query.birdNetwork === null ? [] : birdRouteRemovals({ routes, links }, query.birdNetwork, null)).map((change) =>
       kernelLeftover("route", change, query),
     ),
+    ...leftFouPorts(links, query).map((change) => kernelLeftover("FOU", change, query)),
     ...devices.map(({ index, name }) =>
       kernelLeftover("device", { kind: "remove-link", linkIndex: index, linkName: name }, query),
     ),
@@ -101,6 +104,13 @@ function isLeftDevice(link: Link, routes: readonly Route[], { deviceName, hasFla
   const hasOurRoute = routes.some((route) => isOurs(route) && isOn(route, link));
   if (link.kind === "tun" && link.name === deviceName && hasOurRoute) return true;
   return hasFlannel && isFlannelName(link) && !isMarked(link);
+}
+
+/** They are known by their devices, so they go first. */
+function leftFouPorts(links: readonly Link[], { rtnetlink, deviceName }: LeftoverQuery): Change[] {
+  const alias = deviceAlias(deviceName);
+  if (!hasFouDevice(links, alias)) return [];
+  return ownFouPorts({ links, fouPorts: rtnetlink.fouPorts() }, alias).map(fouRemoval);
 }
 
 function isFlannelName({ name, kind }: Link): boolean {

@@ -5,13 +5,17 @@ import type { NativeNetlinkMonitor } from "../addon.js";
 import { HopsackError } from "../errors.js";
 import type { Prefix } from "../net/prefix.js";
 import { type Change, objectOf } from "../netlink/change.js";
+import type { FouPort } from "../netlink/fou.js";
+import type { Link } from "../netlink/link.js";
 import { type ActualState, type Diff, diffPlan, findLinks, type Marks } from "../plan/diff.js";
-import { isMadeKind } from "../plan/diff-links.js";
+import { fouRemoval, hasFouDevice, ownFouPorts, plannedFouPorts } from "../plan/diff-fou-ports.js";
+import { isOurs } from "../plan/diff-links.js";
 import type { Plan } from "../plan/plan.js";
 import { type Concern, concernOf, isAboutTable, type Scope } from "./concerns.js";
 import { deviceAlias } from "./device-alias.js";
 import { FORWARD_TABLE, type ForwardAcceptance, ForwardRules } from "./forward-rules.js";
 import { type GuardReport, GuardTable, guardTableName } from "./guard-table.js";
+import { FouWatch } from "./fou-watch.js";
 import { MasqueradeTable, tableName } from "./nftables.js";
 import type { Rtnetlink } from "./rtnetlink.js";
 
@@ -35,7 +39,7 @@ type KernelPlan = Omit<Plan, "pumpRoutes" | "commands" | "bgp">;
 export type RepairKind = Change["kind"] | "guard" | "masquerade" | "forward";
 
 export interface ReconcilerOptions {
-  readonly rtnetlink: Pick<Rtnetlink, "links" | "addresses" | "routes" | "neighbors" | "fdb" | "apply">;
+  readonly rtnetlink: Pick<Rtnetlink, "links" | "addresses" | "routes" | "neighbors" | "fdb" | "fouPorts" | "apply">;
   /** Opens a NetlinkMonitor. */
   readonly openMonitor: (
     groups: readonly number[],
@@ -75,6 +79,7 @@ export class Reconciler {
   #isForwardSet = false;
   #plan: KernelPlan | null = null;
   readonly #monitors: NativeNetlinkMonitor[] = [];
+  #fouWatch: FouWatch | null = null;
   #interval: NodeJS.Timeout | undefined;
   #pause: NodeJS.Timeout | undefined;
   #pauseMs = SHORTEST_PAUSE_MS;
@@ -111,6 +116,7 @@ export class Reconciler {
       this.#watch();
       await this.#guard.set(plan.guard ?? null); // before anything is sent to a new peer, which would answer
       this.#converge(plan);
+      this.#watchFou(plan);
       await this.#masquerade.set(plan.masquerades);
       if (!this.#isForwardSet) await this.#forward.set(); // from then on events lead to it
       this.#isForwardSet = true;
@@ -144,12 +150,12 @@ export class Reconciler {
    */
   freeName(name: string): void {
     const { rtnetlink } = this.#options;
-    const leftover = rtnetlink
-      .links()
-      .find((link) => link.name === name && isMadeKind(link.kind) && link.alias === this.#marks.alias);
+    const leftover = rtnetlink.links().find((link) => link.name === name && isOurs(link, this.#marks.alias));
     if (leftover === undefined) return;
-    const [refused] = rtnetlink.apply([{ kind: "remove-link", linkIndex: leftover.index, linkName: name }]);
-    if (refused !== undefined && refused !== null) throw refused;
+    const ports = ownFouPorts({ links: [leftover], fouPorts: this.#fouPorts([leftover]) }, this.#marks.alias);
+    const removal: Change = { kind: "remove-link", linkIndex: leftover.index, linkName: name };
+    const refused = rtnetlink.apply([...ports.map(fouRemoval), removal]).find((error) => error !== null);
+    if (refused !== undefined) throw refused;
   }
 
   /** Ends the watch and leaves the plan in force: another process goes on with it. */
@@ -180,6 +186,7 @@ export class Reconciler {
 
   #endWatch(): void {
     for (const monitor of this.#monitors) monitor.close();
+    this.#fouWatch?.close();
     clearInterval(this.#interval);
     clearTimeout(this.#pause);
   }
@@ -210,6 +217,19 @@ export class Reconciler {
     } catch {
       // A kernel without nf_tables has no rules of ours to lose.
     }
+  }
+
+  #watchFou({ links }: KernelPlan): void {
+    const isNeeded = plannedFouPorts(links).length > 0;
+    if (isNeeded === (this.#fouWatch !== null)) return;
+    this.#fouWatch?.close();
+    const { rtnetlink } = this.#options;
+    this.#fouWatch = isNeeded
+      ? new FouWatch(
+          () => rtnetlink.fouPorts(),
+          () => this.#notice(["plan"]),
+        )
+      : null;
   }
 
   #converge(plan: KernelPlan): void {
@@ -293,8 +313,14 @@ export class Reconciler {
       routes: rtnetlink.routes(),
       neighbors: vxlans.flatMap(({ index }) => rtnetlink.neighbors(index)),
       fdb: vxlans.flatMap(({ index }) => rtnetlink.fdb(index)),
+      fouPorts: plannedFouPorts(plan.links).length > 0 ? rtnetlink.fouPorts() : this.#fouPorts(links),
     };
     return { planned: plan.links, actual };
+  }
+
+  /** Those of the host, if one of these links is ours and has one: most kernels need not be asked. */
+  #fouPorts(links: readonly Link[]): readonly FouPort[] {
+    return hasFouDevice(links, this.#marks.alias) ? this.#options.rtnetlink.fouPorts() : [];
   }
 
   /** For each change null, or why it was refused. */

@@ -1,13 +1,14 @@
-// The kernel's links, addresses and routes: read, asked and changed through one netlink socket. Calls take the microseconds
-// that the kernel needs. A change that is refused says so in the kernel's own words.
-import { getSystemErrorMap } from "node:util";
+// The kernel's links, addresses, routes and FOU ports: read, asked and changed by netlink. Calls take the microseconds that the
+// kernel needs. A change that is refused says so in the kernel's own words.
 import { loadAddon, type NativeNetlinkSocket } from "../addon.js";
-import { type ErrorCode, errnoOf, HopsackError, messageOf } from "../errors.js";
+import { errnoOf, HopsackError } from "../errors.js";
 import { encodeAddressDump, type InterfaceAddress, parseInterfaceAddressMessage } from "../netlink/addr.js";
-import { type Change, encodeChange, objectOf } from "../netlink/change.js";
+import { type Change, encodeChange, type FouChange, isFouChange, objectOf } from "../netlink/change.js";
 import { encodeFilterDump, type Filter, parseFilter } from "../netlink/filter.js";
+import type { FouPort } from "../netlink/fou.js";
+import { NETLINK_GENERIC } from "../netlink/generic.js";
 import { encodeIpipProbe, encodeLinkDump, encodeLinkQuery, type Link, parseLink } from "../netlink/link.js";
-import { type Ack, MessageFlag, MessageType, type NetlinkMessage, parseAck, parseMessage } from "../netlink/message.js";
+import { MessageType } from "../netlink/message.js";
 import {
   encodeFdbDump,
   encodeNeighborDump,
@@ -26,13 +27,12 @@ import {
   parseRouteAnswer,
   type Route,
 } from "../netlink/route.js";
+import { Fou } from "./fou.js";
 import { explainLink } from "./link-refusal.js";
+import { type Encode, NetlinkRequests } from "./requests.js";
 
-/** A dump is repeated when the table changed under it; after so many times the last one has to do. */
-const DUMP_TRIES = 4;
+type RouteSocketChange = Exclude<Change, FouChange>;
 
-/** What may pass if the same request is made again. */
-const RETRYABLE_ERRNOS = new Set(["EAGAIN", "EBUSY", "EINTR", "ENOBUFS", "ENOMEM", "ETIMEDOUT"]);
 /** What is to be removed is not there: it went with its link, or somebody was faster. */
 const GONE_ERRNOS = new Set(["EADDRNOTAVAIL", "ENODEV", "ENOENT", "ESRCH"]);
 const ABSENT_ERRNOS = new Set(["ENODEV"]);
@@ -40,7 +40,7 @@ const ABSENT_ERRNOS = new Set(["ENODEV"]);
 const KNOWN_TYPE_ERRNO = "EINVAL";
 const UNKNOWN_TYPE_ERRNO = "EOPNOTSUPP";
 const UNREACHABLE_ERRNOS = new Set(["ENETUNREACH", "EHOSTUNREACH", "ESRCH"]);
-const VERBS: Readonly<Record<Change["kind"], string>> = {
+const VERBS: Readonly<Record<RouteSocketChange["kind"], string>> = {
   "add-link": "add vxlan device",
   "add-ipip-link": "add ipip device",
   "add-veth": "add veth pair",
@@ -63,21 +63,22 @@ const VERBS: Readonly<Record<Change["kind"], string>> = {
 };
 
 export class Rtnetlink {
-  readonly #socket: NativeNetlinkSocket;
-  #sequence = 0;
+  readonly #requests: NetlinkRequests;
+  readonly #fou: Fou;
 
-  constructor(socket: NativeNetlinkSocket = new (loadAddon().NetlinkSocket)()) {
-    this.#socket = socket;
+  constructor(socket: NativeNetlinkSocket = new (loadAddon().NetlinkSocket)(), netns = "") {
+    this.#requests = new NetlinkRequests(socket);
+    this.#fou = new Fou(() => new (loadAddon().NetlinkSocket)(netns, NETLINK_GENERIC));
   }
 
   /** Of another network namespace, `/run/netns/x`. @throws the system's error: ENOENT; EINVAL when it is none */
   static inNetns(path: string): Rtnetlink {
-    return new Rtnetlink(new (loadAddon().NetlinkSocket)(path));
+    return new Rtnetlink(new (loadAddon().NetlinkSocket)(path), path);
   }
 
   /** Tells the network namespace from all others, also later ones; the same for all before Linux 5.14. */
   netnsId(): string {
-    return String(this.#socket.netnsCookie());
+    return this.#requests.netnsId();
   }
 
   /** @throws KERNEL_REFUSED, as the other readers */
@@ -87,21 +88,28 @@ export class Rtnetlink {
 
   /** One of them, whatever their number; null when there is none of this name. */
   link(name: string): Link | null {
-    const answer = this.#query(`find the link ${name}`, ABSENT_ERRNOS, (sequence) => encodeLinkQuery(sequence, name));
+    const answer = this.#requests.query(`find the link ${name}`, ABSENT_ERRNOS, (sequence) =>
+      encodeLinkQuery(sequence, name),
+    );
     return (answer && parseLink(answer.payload)) ?? null;
   }
 
   /** Whether this kernel makes ipip devices; none is made, but the module is loaded where there is one. */
   hasIpip(): boolean {
     const what = "look for ipip devices";
-    const answers = this.#request(what, [encodeIpipProbe(this.#nextSequence())]);
-    const error = refusal(
-      what,
-      answers.map(parseAck).find((ack) => ack !== undefined),
-    );
+    const [error] = this.#requests.ask(what, [what], [encodeIpipProbe]);
     const errno = errnoOf(error?.cause);
-    if (error !== null && errno !== KNOWN_TYPE_ERRNO && errno !== UNKNOWN_TYPE_ERRNO) throw error;
+    if (error && errno !== KNOWN_TYPE_ERRNO && errno !== UNKNOWN_TYPE_ERRNO) throw error;
     return errno === KNOWN_TYPE_ERRNO;
+  }
+
+  /** Whether this kernel has FOU ports. */
+  hasFou(): boolean {
+    return this.#fou.isThere();
+  }
+
+  fouPorts(): FouPort[] {
+    return this.#fou.ports();
   }
 
   addresses(): InterfaceAddress[] {
@@ -144,7 +152,7 @@ export class Rtnetlink {
   /** The route that a packet to `address` takes now, as `ip route get` shows it; null when there is none. */
   routeTo(address: string): Route | null {
     const encode = (sequence: number): Uint8Array => encodeRouteQuery(sequence, address);
-    const answer = this.#query(`find the route to ${address}`, UNREACHABLE_ERRNOS, encode);
+    const answer = this.#requests.query(`find the route to ${address}`, UNREACHABLE_ERRNOS, encode);
     return (answer && parseRouteAnswer(answer.payload)) ?? null;
   }
 
@@ -166,93 +174,51 @@ export class Rtnetlink {
    * @throws KERNEL_REFUSED (retryable) when the kernel's answers were lost: some changes may be made
    */
   apply(changes: readonly Change[]): (HopsackError | null)[] {
-    const first = this.#sequence + 1;
-    const requests = changes.map((change) => encodeChange(this.#nextSequence(), change));
-    const acks = new Map<number, Ack>();
-    for (const message of this.#request("change the network", requests)) {
-      const ack = parseAck(message);
-      if (ack !== undefined) acks.set(message.sequence, ack);
-    }
-    return changes.map((change, index) => {
-      const error = refusal(`${VERBS[change.kind]} ${objectOf(change)}`, acks.get(first + index));
-      if (error === null || isDone(change, error)) return null;
-      return explainLink(change, error);
+    return runsBySocket(changes).flatMap((run) => {
+      const errors = run.isFou ? run.changes.map((change) => this.#fou.apply(change)) : this.#change(run.changes);
+      return run.changes.map((change, index) => {
+        const error = errors[index] ?? null;
+        return error === null || isDone(change, error) ? null : explainLink(change, error);
+      });
     });
   }
 
   close(): void {
-    this.#socket.close();
+    this.#requests.close();
+    this.#fou.close();
   }
 
-  #dump<T>(
-    what: string,
-    encode: (sequence: number) => Uint8Array,
-    type: number,
-    parse: (payload: Uint8Array) => T | undefined,
-  ): T[] {
-    let messages: NetlinkMessage[] = [];
-    for (let tries = 0; tries < DUMP_TRIES; tries++) {
-      messages = this.#request(what, [encode(this.#nextSequence())]);
-      const error = refusal(
-        what,
-        messages.map(parseAck).find((ack) => ack !== undefined),
-      );
-      if (error !== null) throw error;
-      if (!messages.some(({ flags }) => (flags & MessageFlag.dumpInterrupted) !== 0)) break;
-    }
-    return messages
-      .filter((message) => message.type === type)
-      .map(({ payload }) => parse(payload))
-      .filter((value) => value !== undefined);
-  }
-
-  /** The one answer to a question; null for an error that means "none". */
-  #query(what: string, none: ReadonlySet<string>, encode: (sequence: number) => Uint8Array): NetlinkMessage | null {
-    const answers = this.#request(what, [encode(this.#nextSequence())]);
-    const error = refusal(
-      what,
-      answers.map(parseAck).find((ack) => ack !== undefined),
+  #change(changes: readonly RouteSocketChange[]): (HopsackError | null)[] {
+    return this.#requests.ask(
+      "change the network",
+      changes.map((change) => `${VERBS[change.kind]} ${objectOf(change)}`),
+      changes.map((change) => (sequence) => encodeChange(sequence, change)),
     );
-    if (error === null) return answers.find((message) => parseAck(message) === undefined) ?? null;
-    if (none.has(errnoOf(error.cause) ?? "")) return null;
-    throw error;
   }
 
-  #request(what: string, requests: readonly Uint8Array[]): NetlinkMessage[] {
-    try {
-      return this.#socket
-        .request(requests)
-        .map(parseMessage)
-        .filter((message) => message !== undefined);
-    } catch (cause) {
-      const errno = errnoOf(cause);
-      if (errno === undefined) throw cause;
-      const message = `the kernel did not answer a request to ${what} (${messageOf(cause)}); it is made again at the next try`;
-      throw new HopsackError("KERNEL_REFUSED", message, { retryable: true, cause });
-    }
+  #dump<T>(what: string, encode: Encode, type: number, parse: (payload: Uint8Array) => T | undefined): T[] {
+    return this.#requests.dump(what, encode, (message) => message.type === type, parse);
   }
+}
 
-  #nextSequence(): number {
-    this.#sequence = (this.#sequence + 1) >>> 0;
-    return this.#sequence;
+type Run =
+  | { readonly isFou: true; readonly changes: FouChange[] }
+  | { readonly isFou: false; readonly changes: RouteSocketChange[] };
+
+/** What goes by one socket in a row is asked for at once; the order stays. */
+function runsBySocket(changes: readonly Change[]): Run[] {
+  const runs: Run[] = [];
+  for (const change of changes) {
+    const last = runs.at(-1);
+    if (isFouChange(change)) {
+      if (last?.isFou === true) last.changes.push(change);
+      else runs.push({ isFou: true, changes: [change] });
+    } else if (last?.isFou === false) last.changes.push(change);
+    else runs.push({ isFou: false, changes: [change] });
   }
+  return runs;
 }
 
 function isDone({ kind }: Change, { cause }: HopsackError): boolean {
   return kind.startsWith("remove-") && GONE_ERRNOS.has(errnoOf(cause) ?? "");
-}
-
-/** null when the request succeeded. The `cause` carries the errno name as `code`. */
-function refusal(what: string, ack: Ack | undefined): HopsackError | null {
-  if (ack === undefined) throw new Error(`the netlink socket returned no answer to: ${what}`);
-  if (ack.errno === 0) return null;
-  const [name, meaning] = getSystemErrorMap().get(-ack.errno) ?? [`errno ${ack.errno}`, "unknown"];
-  const errno = name === "ENOTSUP" ? "EOPNOTSUPP" : name; // two names of one number: libuv's and Linux's
-  const words = `${errno}: ${ack.words ?? meaning}`;
-  const code: ErrorCode = errno === "EPERM" ? "NOT_PERMITTED" : "KERNEL_REFUSED";
-  const cure = errno === "EPERM" ? "; run as root, or with the capability CAP_NET_ADMIN" : "";
-  return new HopsackError(code, `the kernel refused to ${what} (${words})${cure}`, {
-    retryable: RETRYABLE_ERRNOS.has(errno),
-    cause: Object.assign(new Error(words), { code: errno }),
-  });
 }

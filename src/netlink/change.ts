@@ -8,6 +8,7 @@ import {
   type Filter,
   type NewFilter,
 } from "./filter.js";
+import type { FouKey, FouPort } from "./fou.js";
 import {
   encodeIpipLinkAdd,
   encodeLinkChange,
@@ -53,7 +54,11 @@ export type Change =
   | FdbRemoval
   | ClsactChange
   | FilterChange
-  | FilterRemoval;
+  | FilterRemoval
+  | FouChange;
+
+/** Made by generic netlink (fou.ts): {@link encodeChange} does not know them. */
+export type FouChange = FouAddition | FouRemoval;
 
 interface OnLink {
   readonly linkIndex: number;
@@ -132,8 +137,20 @@ interface FilterRemoval extends OnLink, Filter {
   readonly kind: "remove-filter";
 }
 
+export interface FouAddition extends FouPort {
+  readonly kind: "add-fou-port";
+}
+
+export interface FouRemoval extends FouKey {
+  readonly kind: "remove-fou-port";
+}
+
+export function isFouChange(change: Change): change is FouChange {
+  return change.kind === "add-fou-port" || change.kind === "remove-fou-port";
+}
+
 /** The request that makes the change. */
-export function encodeChange(sequence: number, change: Change): Uint8Array {
+export function encodeChange(sequence: number, change: Exclude<Change, FouChange>): Uint8Array {
   switch (change.kind) {
     case "add-link":
       return encodeVxlanLinkAdd(sequence, change);
@@ -182,7 +199,10 @@ export function objectOf(change: Change): string {
     case "add-link":
       return `${change.linkName} vni ${change.vxlan.vni} port ${change.vxlan.port}`;
     case "add-ipip-link":
-      return `${change.linkName} local ${change.ipip.localAddress}`;
+      return `${change.linkName} local ${change.ipip.localAddress}${fouWords(change.ipip.fouPort)}`;
+    case "add-fou-port":
+    case "remove-fou-port":
+      return `port ${change.port}${change.localAddress === null ? "" : ` local ${change.localAddress}`}`;
     case "add-veth":
       return `${change.linkName} peer ${change.peerName}`;
     case "remove-link":
@@ -210,6 +230,10 @@ export function objectOf(change: Change): string {
     default:
       return `${change.prefix}${change.gateway === null ? "" : ` via ${change.gateway}`} dev ${change.linkName}`;
   }
+}
+
+function fouWords(port: number | null): string {
+  return port === null ? "" : ` encap fou port ${port}`;
 }
 
 function settingsOf(change: LinkSettings): string {

@@ -165,6 +165,16 @@ export function readU32(bytes: Uint8Array | undefined): number | undefined {
   return bytes === undefined || bytes.length < INT_BYTES ? undefined : viewOf(bytes).getUint32(0, LITTLE_ENDIAN);
 }
 
+export function u16(value: number): Uint8Array {
+  const bytes = new Uint8Array(2);
+  viewOf(bytes).setUint16(0, value, LITTLE_ENDIAN);
+  return bytes;
+}
+
+export function readU16(bytes: Uint8Array | undefined): number | undefined {
+  return bytes === undefined || bytes.length < 2 ? undefined : viewOf(bytes).getUint16(0, LITTLE_ENDIAN);
+}
+
 /** Ports stand in network order, whatever the machine's. */
 export function u16BigEndian(value: number): Uint8Array {
   return Uint8Array.of(value >>> 8, value & 0xff);

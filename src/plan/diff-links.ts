@@ -41,7 +41,8 @@ export function linkChanges(
   return { changes: [...removals, ...additions, ...settings], unusable };
 }
 
-function isOurs(link: Link, alias: string): boolean {
+/** Made here, whatever its name. */
+export function isOurs(link: Link, alias: string): boolean {
   return isMadeKind(link.kind) && link.alias === alias;
 }
 
@@ -55,8 +56,8 @@ function addition(plan: MadeLinkPlan, found: ReadonlyMap<string, Link>): Additio
   return plan.kind === "ipip" ? ipipAddition(plan) : vxlanAddition(plan, found);
 }
 
-function ipipAddition({ name, mtuBytes, localAddress, isDscpInherited }: IpipLinkPlan): NewIpipLinkChange {
-  const ipip = { localAddress, tos: isDscpInherited ? INHERIT_TOS : 0 };
+function ipipAddition({ name, mtuBytes, localAddress, isDscpInherited, fouPort }: IpipLinkPlan): NewIpipLinkChange {
+  const ipip = { localAddress, tos: isDscpInherited ? INHERIT_TOS : 0, fouPort };
   return { kind: "add-ipip-link", linkName: name, mtuBytes, ipip };
 }
 

@@ -3,10 +3,12 @@
 import type { Prefix } from "../net/prefix.js";
 import type { InterfaceAddress } from "../netlink/addr.js";
 import type { Change } from "../netlink/change.js";
+import type { FouPort } from "../netlink/fou.js";
 import type { Link } from "../netlink/link.js";
 import type { FdbEntry, Neighbor } from "../netlink/neigh.js";
 import type { Route } from "../netlink/route.js";
 import { addressChanges } from "./diff-addresses.js";
+import { fouChanges } from "./diff-fou-ports.js";
 import { isMadeKind, linkChanges } from "./diff-links.js";
 import { fdbChanges, neighborChanges } from "./diff-neighbors.js";
 import { routeChanges } from "./diff-routes.js";
@@ -20,6 +22,8 @@ export interface ActualState {
   /** Of the plan's VXLAN links at least. */
   readonly neighbors: readonly Neighbor[];
   readonly fdb: readonly FdbEntry[];
+  /** All of this host, where the plan or a device of ours has one. */
+  readonly fouPorts: readonly FouPort[];
   /** Where links of the plan were when they were last seen under its names: a link that was renamed is still the same. */
   readonly lastIndexes: ReadonlyMap<string, number>;
 }
@@ -41,18 +45,22 @@ export interface Diff {
 
 /**
  * Ours are: the plan's links with every global address, permanent neighbour and forwarding entry on them, VXLAN and ipip
- * devices and routes that carry our marks, and on such devices of the plan any route within the Network but BIRD's.
+ * devices and routes that carry our marks, the FOU ports of such devices, and on such devices of the plan any route within
+ * the Network but BIRD's.
  */
 export function diffPlan(actual: ActualState, plan: NetlinkPlan, marks: Marks): Diff {
   const found = findLinks(actual, plan);
   const links = linkChanges(actual.links, plan.links, found, marks.alias);
   const usable = new Map([...found].filter(([name]) => !links.unusable.has(name)));
+  const fou = fouChanges(actual, plan.links, usable, marks.alias);
   const routes = routesBeside(actual.routes, links.changes);
   const ownLinks = plan.links.map(({ name }) => usable.get(name)).filter((link) => link !== undefined);
   return {
     missingLinks: missingLinks(plan, found),
     changes: [
+      ...fou.removals,
       ...links.changes,
+      ...fou.additions,
       ...addressChanges(actual.addresses, plan.addresses, usable, ownLinks),
       ...neighborChanges(actual.neighbors, plan.neighbors, usable, ownLinks),
       ...fdbChanges(actual.fdb, plan.fdb, usable, ownLinks),

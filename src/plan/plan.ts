@@ -38,6 +38,8 @@ export interface IpipLinkPlan {
   readonly localAddress: string;
   /** The outer packets have the DSCP of the inner ones; else 0. */
   readonly isDscpInherited: boolean;
+  /** They are UDP from and to this port, which is also open for what arrives (FOU); null: IP protocol 4. */
+  readonly fouPort: number | null;
 }
 
 interface AddressPlan {

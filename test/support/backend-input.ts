@@ -23,6 +23,7 @@ export function backendInput(config: object = {}, changes: Partial<BackendInput>
     vxlanEngine: "kernel",
     ipipEngine: "kernel",
     ipipDevice: "flannel.ipip",
+    fouObjection: "not asked for",
     ...changes,
   };
 }

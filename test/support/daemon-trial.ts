@@ -47,7 +47,9 @@ export class Trial {
   /** Set one to make that step fail. */
   faults: Partial<Record<"privileges" | "pump" | "setPlan" | "publish" | "handover" | "notify", Error>> & {
     overlap?: HopsackError;
+    fouRival?: HopsackError;
   } = {};
+  kernelHas = { ipip: true, fou: true };
   networkLinks = new Set<number>();
   reach: LinkReach = NO_REACH;
   /** What the service manager says, and what it and a successor are told: `address: text fds`, line breaks as blanks. */
@@ -161,8 +163,10 @@ export class Trial {
         transmitDrops: () => 0,
         removeBirdRoutes: () => {},
         birdSubnets: () => new Set(),
-        hasIpip: () => true,
+        hasIpip: () => this.kernelHas.ipip,
         findIpipRival: () => null,
+        hasFou: () => this.kernelHas.fou,
+        findFouRival: () => this.faults.fouRival ?? null,
         linkReach: () => this.reach,
         watchTables: () => () => {},
         attachFilters: () => () => () => {},

@@ -24,7 +24,8 @@ t.test("the tunnel's port, for the addresses of the others", async (t) => {
   t.strictSame(guard(createUdpBackend(backendInput())), { ports: [8285], peers: [] }, "with no peer, nobody");
 });
 
-t.test("a kernel VXLAN device has its port without a socket of ours", async (t) => {
+t.test("a device of the kernel has its port without a socket of ours", async (t) => {
+  t.strictSame(guard(createUdpBackend(backendInput({}, { fouObjection: null })), reservation(2))?.ports, [8285]);
   t.strictSame(guard(createVxlanBackend(backendInput({ Backend: { Type: "vxlan" } })), reservation(2))?.ports, [8472]);
 });
 

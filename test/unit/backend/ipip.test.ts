@@ -34,7 +34,14 @@ function routesOf(options: object, changes: Partial<BackendInput> = {}): string[
 t.test("by the kernel: flannel's device, /32 address, and for each peer an on-link route to its host", async (t) => {
   t.same(createIpipBackend(input()).plan(peer(1), [NEAR, FAR]), {
     links: [
-      { kind: "ipip", name: "flannel.ipip", mtuBytes: 1480, localAddress: "192.168.50.1", isDscpInherited: false },
+      {
+        kind: "ipip",
+        name: "flannel.ipip",
+        mtuBytes: 1480,
+        localAddress: "192.168.50.1",
+        isDscpInherited: false,
+        fouPort: null,
+      },
     ],
     addresses: [{ link: "flannel.ipip", address: "10.244.1.0/32" }],
     routes: [

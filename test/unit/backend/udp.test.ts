@@ -112,3 +112,38 @@ t.test("the inner MTU is the underlay's less 28, and must suit the network", asy
   t.throws(() => mtu(1307, DUAL), { code: "BAD_CONFIG", message: /eth0 has MTU 1307, .* set its MTU to 1308 or more/ });
   t.throws(() => mtu(90), { code: "BAD_CONFIG" });
 });
+
+t.test("by FOU: the same lease, one ipip device with the port, a route to each host, nothing for a pump", async (t) => {
+  const byFou = createUdpBackend(backendInput({}, { fouObjection: null, ipMasq: true }));
+  const byPump = createUdpBackend(backendInput());
+  const { socket, fouPort, overheadBytes, deviceNames, probeAddress, leaseAttrs } = byFou;
+  t.same({ socket, fouPort }, { socket: null, fouPort: { port: 8285, localAddress: "192.168.50.1" } });
+  t.same([overheadBytes, deviceNames], [byPump.overheadBytes, byPump.deviceNames]);
+  t.same(leaseAttrs("h1"), byPump.leaseAttrs("h1"));
+  t.equal(probeAddress(reservation(2)), "10.244.2.0");
+  const link = "flannel0";
+  t.same(byFou.plan(reservation(1), [reservation(2), reservation(3)]), {
+    links: [
+      {
+        ...{ kind: "ipip", name: link, mtuBytes: 1472, localAddress: "192.168.50.1" },
+        ...{ isDscpInherited: false, fouPort: 8285 },
+      },
+    ],
+    addresses: [{ link, address: "10.244.1.0/32" }],
+    routes: [
+      { prefix: "10.244.2.0/24", link, gateway: "192.168.50.2", isOnLink: true },
+      { prefix: "10.244.3.0/24", link, gateway: "192.168.50.3", isOnLink: true },
+    ],
+    neighbors: [],
+    fdb: [],
+    masquerades: [{ network: "10.244.0.0/16", subnet: "10.244.1.0/24" }],
+    pumpRoutes: [],
+  });
+});
+
+t.test("by FOU: the port of the configuration", async (t) => {
+  const input = backendInput({ Backend: { Type: "udp", Port: 9999 } }, { fouObjection: null });
+  const backend = createUdpBackend(input);
+  t.equal(backend.fouPort?.port, 9999);
+  t.match(backend.plan(reservation(1), []).links, [{ fouPort: 9999 }]);
+});

@@ -2,6 +2,8 @@
 import t from "tap";
 import { kernelLeftovers } from "../../../src/kernel/leftovers.js";
 import { parsePrefix } from "../../../src/net/prefix.js";
+import type { FouPort } from "../../../src/netlink/fou.js";
+import type { IpipParameters } from "../../../src/netlink/ipip.js";
 import type { Link } from "../../../src/netlink/link.js";
 import type { Route } from "../../../src/netlink/route.js";
 import { linkOf } from "../../support/link.js";
@@ -26,8 +28,15 @@ async function found(
   routes: readonly Route[],
   network: string | null = null,
   hasFlannel = false,
+  fouPorts: readonly FouPort[] = [],
 ) {
-  const rtnetlink = { filters: () => [], links: () => [...links], routes: () => [...routes], apply: () => [] };
+  const rtnetlink = {
+    filters: () => [],
+    links: () => [...links],
+    routes: () => [...routes],
+    fouPorts: () => [...fouPorts],
+    apply: () => [],
+  };
   const networks = network === null ? [] : [network].flatMap((text) => parsePrefix(text) ?? []);
   const leftovers = await kernelLeftovers({
     rtnetlink,
@@ -54,6 +63,25 @@ t.test("our VXLAN devices by alias, with their routes; another instance's and it
   const others = link(6, "flannel.2", "vxlan", { alias: "hopsack other" });
   const on = (linkIndex: number): Route => ({ ...ROUTE, nextHops: [{ linkIndex, gateway: "10.244.2.0" }] });
   t.same(await found([ours, others], [on(5), on(6)], null, true), ["device renamed"]);
+});
+
+t.test("a FOU port goes with our device that sends by it, before it; others stay", async (t) => {
+  const ipip: IpipParameters = {
+    ...{ localAddress: "192.168.50.10", remoteAddress: null, ttl: 0, tos: 0 },
+    ...{ hasPathMtuDiscovery: false, fouPort: 8285, isPlain: true },
+  };
+  const ours = link(5, "flannel0", "ipip", { alias: "hopsack unit-test", ipip });
+  const port: FouPort = { port: 8285, localAddress: "192.168.50.10", protocol: 4, isPlain: true };
+  const others = [
+    { ...port, port: 5555 },
+    { ...port, localAddress: null },
+    { ...port, localAddress: "192.168.60.10" },
+  ];
+  t.same(await found([ours], [], null, false, [port, ...others]), [
+    "FOU port 8285 local 192.168.50.10",
+    "device flannel0",
+  ]);
+  t.same(await found([{ ...ours, alias: null }], [], null, false, [port]), []);
 });
 
 t.test("our ipip devices by alias, whatever their names", async (t) => {

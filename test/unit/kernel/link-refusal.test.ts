@@ -41,7 +41,7 @@ t.test("a taken name or VNI is DEVICE_BUSY, a taken port PORT_TAKEN", async (t) 
 });
 
 t.test("a kernel without ipip is told apart, with the cure, and a name or address that is taken", async (t) => {
-  const ipip = { localAddress: "192.168.50.1", tos: 0 };
+  const ipip = { localAddress: "192.168.50.1", tos: 0, fouPort: null };
   const add: Change = { kind: "add-ipip-link", linkName: "tunl0", mtuBytes: 1480, ipip };
   t.match(explainLink(add, refused("EOPNOTSUPP")), {
     code: "KERNEL_REFUSED",
@@ -52,6 +52,26 @@ t.test("a kernel without ipip is told apart, with the cure, and a name or addres
     message: /the name tunl0, or .* --ipip-device$/,
   });
 });
+
+t.test("a device for FOU names its own flags, and a kernel whose FOU carries no tunnels", async (t) => {
+  const ipip = { localAddress: "192.168.50.1", tos: 0, fouPort: 8285 };
+  const add: Change = { kind: "add-ipip-link", linkName: "flannel0", mtuBytes: 1472, ipip };
+  t.match(explainLink(add, refused("EINVAL")), { code: "KERNEL_REFUSED", message: /CONFIG_NET_FOU_IP_TUNNELS/ });
+  t.match(explainLink(add, refused("EOPNOTSUPP")), { message: /or start without --engine fou$/ });
+  t.match(explainLink(add, refused("EEXIST")), { code: "DEVICE_BUSY", message: /the name flannel0, or .* --device$/ });
+});
+
+t.test(
+  "a FOU port whose number is taken is PORT_TAKEN, with who may have it; without the module the cure is said",
+  async (t) => {
+    const add: Change = { kind: "add-fou-port", port: 8285, localAddress: "192.168.50.1", protocol: 4, isPlain: true };
+    t.match(explainLink(add, refused("EADDRINUSE")), {
+      code: "PORT_TAKEN",
+      message: /another program, or to a FOU port .* ss -lunp sport = :8285, and: ip fou show/,
+    });
+    t.match(explainLink(add, refused("ENOENT")), { code: "KERNEL_REFUSED", message: /modprobe fou$/ });
+  },
+);
 
 t.test("any other refusal stays as it is", async (t) => {
   for (const [change, errno] of [

@@ -4,7 +4,8 @@ import t, { type Test } from "tap";
 import { HopsackError } from "../../../src/errors.js";
 import { Reconciler } from "../../../src/kernel/reconciler.js";
 import type { Change } from "../../../src/netlink/change.js";
-import { encodeLinkChange, NO_SETTINGS } from "../../../src/netlink/link.js";
+import type { FouPort } from "../../../src/netlink/fou.js";
+import { encodeLinkChange, type Link, NO_SETTINGS } from "../../../src/netlink/link.js";
 import { LITTLE_ENDIAN, MessageType, viewOf } from "../../../src/netlink/message.js";
 import { EMPTY_PLAN, type Plan } from "../../../src/plan/plan.js";
 import { linkOf } from "../../support/link.js";
@@ -19,6 +20,8 @@ const FLANNEL0 = linkOf(7, "flannel0", { mtuBytes: 1472, kind: "tun", txQueueLen
 /** A kernel that keeps nothing, and counts the looks at it. */
 class Trial {
   looks = 0;
+  fouPorts: FouPort[] = [];
+  links: Link[] = [FLANNEL0];
   applied: string[] = [];
   refusal: HopsackError | null = null;
   readonly faults: unknown[] = [];
@@ -31,7 +34,7 @@ class Trial {
   constructor(t: Test) {
     this.reconciler = new Reconciler({
       rtnetlink: {
-        links: () => [FLANNEL0],
+        links: () => this.links,
         addresses: () => [],
         routes: () => {
           this.looks++;
@@ -39,6 +42,7 @@ class Trial {
         },
         neighbors: () => [],
         fdb: () => [],
+        fouPorts: () => this.fouPorts,
         apply: (changes: readonly Change[]) => {
           this.applied.push(...changes.map(({ kind }) => kind));
           return changes.map(() => this.refusal);
@@ -110,4 +114,16 @@ t.test("repairs of one kind are one line, and of many refusals one is told", asy
   trial.refusal = null;
   await trial.reconciler.check();
   t.strictSame(trial.repairs, ["add-route 10.55.1.0/24 dev flannel0 and 2 more"]);
+});
+
+t.test("a leftover device gives its name free with its FOU port, the port first", async (t) => {
+  const trial = new Trial(t);
+  const ipip = {
+    ...{ localAddress: "192.168.50.10", remoteAddress: null, ttl: 0, tos: 0 },
+    ...{ hasPathMtuDiscovery: false, fouPort: 8285, isPlain: true },
+  };
+  trial.links = [{ ...FLANNEL0, kind: "ipip", alias: "hopsack flannel0", ipip }];
+  trial.fouPorts = [{ port: 8285, localAddress: "192.168.50.10", protocol: 4, isPlain: true }];
+  trial.reconciler.freeName("flannel0");
+  t.strictSame(trial.applied, ["remove-fou-port", "remove-link"]);
 });

@@ -1,5 +1,5 @@
 import t from "tap";
-import { type Change, encodeChange, objectOf } from "../../../src/netlink/change.js";
+import { encodeChange, objectOf } from "../../../src/netlink/change.js";
 import { NO_SETTINGS } from "../../../src/netlink/link.js";
 import { MessageFlag, MessageType, parseMessage } from "../../../src/netlink/message.js";
 
@@ -15,7 +15,8 @@ const VXLAN = {
   hasUdpChecksum: true,
   isGroupPolicy: false,
 };
-const CHANGES: [Change, number, string][] = [
+const IPIP = { localAddress: "192.168.50.1", tos: 0, fouPort: 8285 };
+const CHANGES: [Parameters<typeof encodeChange>[1], number, string][] = [
   [
     { kind: "set-link", ...link, ...NO_SETTINGS, isUp: true, mtuBytes: 1472, txQueueLength: 1000 },
     MessageType.setLink,
@@ -36,6 +37,11 @@ const CHANGES: [Change, number, string][] = [
     { kind: "add-veth", linkName: "hsk0123456789ab", mtuBytes: 1450, peerName: "eth0", peerNetnsFd: 5 },
     MessageType.newLink,
     "hsk0123456789ab peer eth0",
+  ],
+  [
+    { kind: "add-ipip-link", linkName: "flannel0", mtuBytes: 1472, ipip: IPIP },
+    MessageType.newLink,
+    "flannel0 local 192.168.50.1 encap fou port 8285",
   ],
   [{ kind: "remove-link", ...link }, MessageType.delLink, "flannel0"],
   [
@@ -68,4 +74,10 @@ t.test("every change is a request that is answered, and has words for people", a
     t.equal((message?.flags ?? 0) & 0xff, MessageFlag.request | MessageFlag.ack, change.kind);
     t.equal(objectOf(change), words);
   }
+});
+
+t.test("FOU ports are told apart by number and address", async (t) => {
+  const key = { port: 8285, localAddress: "192.168.50.1" };
+  t.equal(objectOf({ kind: "remove-fou-port", ...key }), "port 8285 local 192.168.50.1");
+  t.equal(objectOf({ kind: "remove-fou-port", ...key, localAddress: null }), "port 8285");
 });

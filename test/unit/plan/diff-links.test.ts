@@ -119,10 +119,11 @@ t.test("devices of others stay", async (t) => {
 
 const IPIP_PLAN: LinkPlan = {
   ...{ kind: "ipip", name: "flannel.ipip", mtuBytes: 1480, localAddress: "192.168.50.10", isDscpInherited: false },
+  fouPort: null,
 };
 const IPIP_PARAMETERS: IpipParameters = {
   ...{ localAddress: "192.168.50.10", remoteAddress: null, ttl: 0, tos: 0 },
-  ...{ hasPathMtuDiscovery: false, isPlain: true },
+  ...{ hasPathMtuDiscovery: false, fouPort: null, isPlain: true },
 };
 
 function ipip(differences: Partial<Link> = {}, parameters: Partial<IpipParameters> = {}): Link {
@@ -150,6 +151,7 @@ t.test("any other difference replaces an ipip device", async (t) => {
     { tos: 1 },
     { hasPathMtuDiscovery: true },
     { isPlain: false },
+    { fouPort: 8285 },
   ];
   for (const parameters of differences) {
     t.strictSame(

@@ -59,6 +59,7 @@ const TRUE_STATE: ActualState = {
   routes: [route("0.0.0.0/0", ETH, "192.168.50.1", { protocol: 4 }), route("10.55.0.0/16", TUN, null)],
   neighbors: [],
   fdb: [],
+  fouPorts: [],
   lastIndexes: new Map(),
 };
 
