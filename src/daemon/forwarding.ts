@@ -9,7 +9,8 @@ import type { CommandRunner } from "../kernel/commands.js";
 import { type Lease, type LeaseAttrs, subnetsOf } from "../lease/lease.js";
 import { type NetworkConfig, networksOf } from "../lease/network-config.js";
 import { formatPrefix, type Prefix } from "../net/prefix.js";
-import type { LinkPlan, Plan } from "../plan/plan.js";
+import { linkPort } from "../plan/link-port.js";
+import type { Plan } from "../plan/plan.js";
 import { ConflictNote } from "./conflict-note.js";
 import { EngineNote } from "./engine-note.js";
 import { fouObjection, reportFou, reportUnusedFou, requireNoFouRival } from "./fou-engine.js";
@@ -245,15 +246,10 @@ export class Forwarding {
     const isCommandRun = commands !== undefined && (await this.#parts.commands.follow(commands));
     this.#noteFailures();
     state.peers = peers;
-    state.device =
-      link === undefined ? null : { name: link.name, mtuBytes: link.mtuBytes, udpPort: this.#udpPortOf(link) };
+    const udpPort = link === undefined ? null : (linkPort(link) ?? (this.#backend.socket?.port || null)); // IP-in-IP has 0
+    state.device = link === undefined ? null : { name: link.name, mtuBytes: link.mtuBytes, udpPort };
     await this.#subnetFile.write(own, this.#backendInput.config, Math.min(...mtus));
     return isSuccession || isKernelChanged || isTableChanged || isCommandRun || isBirdChanged;
-  }
-
-  #udpPortOf(link: LinkPlan): number | null {
-    if (link.kind !== "tun") return link.kind === "vxlan" ? link.port : link.fouPort;
-    return this.#backend.socket?.port || null; // IP-in-IP has 0
   }
 
   /** Routes of this host changed: the next apply() asks which peers are on our link. */

@@ -14,8 +14,8 @@ import type { Plan } from "../plan/plan.js";
 import { type Concern, concernOf, isAboutTable, type Scope } from "./concerns.js";
 import { deviceAlias } from "./device-alias.js";
 import { FORWARD_TABLE, type ForwardAcceptance, ForwardRules } from "./forward-rules.js";
-import { type GuardReport, GuardTable, guardTableName } from "./guard-table.js";
 import { FouWatch } from "./fou-watch.js";
+import { type GuardReport, GuardTable, guardTableName } from "./guard-table.js";
 import { MasqueradeTable, tableName } from "./nftables.js";
 import type { Rtnetlink } from "./rtnetlink.js";
 

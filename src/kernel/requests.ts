@@ -70,6 +70,19 @@ export class NetlinkRequests {
     return whats.map((each, index) => refusal(each, acks.get(first + index)));
   }
 
+  /**
+   * Questions that need no order.
+   * @returns for each the message that answers it; null, whatever the kernel had against it
+   * @throws KERNEL_REFUSED (retryable) when the kernel's answers were lost
+   */
+  queryEach(what: string, encoders: readonly Encode[]): (NetlinkMessage | null)[] {
+    const first = this.#sequence + 1;
+    const requests = encoders.map((encode) => encode(this.#nextSequence()));
+    const answers = this.#request(what, requests).filter((message) => parseAck(message) === undefined);
+    const bySequence = new Map(answers.map((message) => [message.sequence, message]));
+    return encoders.map((_, index) => bySequence.get(first + index) ?? null);
+  }
+
   close(): void {
     this.#socket.close();
   }

@@ -158,14 +158,11 @@ export class Rtnetlink {
 
   /** The way from `source`, an address of this host, to each of the addresses; null where there is none. */
   pathsFrom(source: string, addresses: readonly string[]): (Path | null)[] {
-    const first = this.#sequence + 1;
-    const requests = addresses.map((address) => encodeRouteQuery(this.#nextSequence(), address, source));
-    const paths = new Map<number, Path>();
-    for (const { type, sequence, payload } of this.#request("find the paths to the peers", requests)) {
-      const path = type === MessageType.newRoute ? parsePath(payload) : undefined;
-      if (path !== undefined) paths.set(sequence, path);
-    }
-    return addresses.map((_, index) => paths.get(first + index) ?? null);
+    const encoders = addresses.map((address) => (sequence: number) => encodeRouteQuery(sequence, address, source));
+    const answers = this.#requests.queryEach("find the paths to the peers", encoders);
+    return answers.map((answer) =>
+      answer?.type === MessageType.newRoute ? (parsePath(answer.payload) ?? null) : null,
+    );
   }
 
   /**
