@@ -137,10 +137,10 @@ export class Daemon {
   }
 
   /** The `times`-th log line of this event; rejects with what the daemon said when it ended before. */
-  async logged(event: string, times = 1): Promise<LogLine> {
+  async logged(event: string, times = 1, limitMs = LOGGED_LIMIT_MS): Promise<LogLine> {
     const find = (): LogLine | undefined => this.lines.filter((line) => line.event === event)[times - 1];
     const isOver = (): boolean => this.#child.exitCode !== null || this.#child.signalCode !== null;
-    await until(`log line ${event}`, () => find() !== undefined || isOver(), LOGGED_LIMIT_MS);
+    await until(`log line ${event}`, () => find() !== undefined || isOver(), limitMs);
     const line = find();
     if (line === undefined) throw new Error(`ended without log line ${event}: ${(await this.ended).stderr}`);
     return line;
