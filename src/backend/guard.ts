@@ -4,6 +4,16 @@ import { linkPort } from "../plan/link-port.js";
 import type { GuardPlan, Plan } from "../plan/plan.js";
 import type { Backend } from "./backend.js";
 
+/** The plan with its guard, if this mode has something to guard. */
+export function guarded<Some extends Pick<Plan, "links">>(
+  backend: Pick<Backend, "socket">,
+  plan: Some,
+  peers: readonly Lease[],
+): Some & Pick<Plan, "guard"> {
+  const guard = guardOf(backend, plan, peers);
+  return guard === null ? plan : { ...plan, guard };
+}
+
 /** null: this mode has no UDP port of its own. */
 export function guardOf(
   { socket }: Pick<Backend, "socket">,

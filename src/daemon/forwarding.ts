@@ -2,7 +2,7 @@
 // need them. Never tries again: daemon.ts does, by calling apply() once more.
 import { isDeepStrictEqual } from "node:util";
 import type { Backend, BackendInput, Underlay } from "../backend/backend.js";
-import { guardOf } from "../backend/guard.js";
+import { guarded } from "../backend/guard.js";
 import { usesIpv6Underlay } from "../backend/vxlan.js";
 import type { EngineReport } from "../dataplane/accelerator.js";
 import type { CommandRunner } from "../kernel/commands.js";
@@ -220,8 +220,7 @@ export class Forwarding {
     const { peers, conflicts } = this.#chooserFor(own).choose(leases);
     this.#conflictNote.note(log, state, conflicts);
     const { pumpRoutes, commands, bgp, ...planned } = this.#backend.plan(own, peers);
-    const guard = this.#parts.options.guard ? guardOf(this.#backend, planned, peers) : null;
-    const kernelPlan = guard === null ? planned : { ...planned, guard };
+    const kernelPlan = this.#parts.options.guard ? guarded(this.#backend, planned, peers) : planned;
     const [link] = kernelPlan.links;
     const mtus = [this.#backendInput.underlay, ...kernelPlan.links].map(({ mtuBytes }) => mtuBytes);
 
