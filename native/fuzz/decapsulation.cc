@@ -20,11 +20,11 @@ const Fib& Table() {
       hop.peer = i;
       records.next_hops.push_back(hop);
       const auto subnet = static_cast<uint8_t>(i + 1);
-      records.routes.push_back({{10, 244, subnet, 0}, 4, 24, true, i});
-      records.routes.push_back({{0xfd, 0, 0, 0x10, 2, 0x44, 0, subnet}, 6, 64, true, i});
+      records.routes.push_back({{10, 244, subnet, 0}, 4, 24, i});
+      records.routes.push_back({{0xfd, 0, 0, 0x10, 2, 0x44, 0, subnet}, 6, 64, i});
     }
-    records.own_subnets.push_back({{10, 244}, 4, 16, true, 0});
-    records.own_subnets.push_back({{0xfd, 0, 0, 0x10, 2, 0x44}, 6, 48, true, 0});
+    records.own_subnets.push_back({{10, 244}, 4, 16, 0});
+    records.own_subnets.push_back({{0xfd, 0, 0, 0x10, 2, 0x44}, 6, 48, 0});
     return Fib(records);
   }();
   return table;
