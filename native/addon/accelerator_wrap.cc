@@ -1,5 +1,6 @@
 #include "addon/accelerator_wrap.h"
 
+#include <algorithm>
 #include <optional>
 #include <stdexcept>
 
@@ -19,8 +20,8 @@ accel_expected ParseExpected(Napi::Object options, const char* name) {
   if (value.size() > sizeof expected.value || mask.size() != value.size()) {
     throw BadArgument(options.Env(), "the expected header is too long, or its mask has another length");
   }
-  std::memcpy(expected.value, value.data(), value.size());
-  std::memcpy(expected.mask, mask.data(), mask.size());
+  std::copy(value.begin(), value.end(), expected.value);
+  std::copy(mask.begin(), mask.end(), expected.mask);
   return expected;
 }
 
