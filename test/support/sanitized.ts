@@ -129,7 +129,7 @@ export async function runSanitized(
 function oursIn(report: string): string[] {
   return report.split(/\n\n|^=+$/m).filter((section) => {
     const frames = section.split("\n").filter((line) => /^ *#\d/.test(line));
-    const nodes = frames.findIndex((frame) => /\(\S*\bnode\+0x/.test(frame));
+    const nodes = frames.findIndex((frame) => /\((\S*\/)?node\+0x/.test(frame));
     const before = frames.slice(0, nodes === -1 ? frames.length : nodes);
     return before.some((frame) => frame.includes("/native/") || frame.includes("hopsack.node"));
   });
