@@ -112,18 +112,20 @@ export class FileLeaseStore implements LeaseStore {
   }
 
   watch(signal: AbortSignal, known: readonly Lease[] = []): AsyncIterable<LeaseEvent[]> {
-    let changed: Set<string> | null = null;
+    let changed = new Set<string>();
+    let isAllHeard = false;
     const source = {
       list: () => {
-        const names = changed;
+        const heard = { changed, isAll: isAllHeard };
         changed = new Set();
-        return this.#live(() => this.#leases.refresh(names));
+        isAllHeard = true;
+        return this.#live(() => this.#leases.refresh(heard.changed, heard.isAll));
       },
       subscribe: (onChange: () => void) => {
-        changed = null; // whatever happened meanwhile, nobody heard of it
+        isAllHeard = false; // beside what was heard and not read yet
         return this.#subscribe((name) => {
-          if (name === null) changed = null;
-          else changed?.add(name);
+          if (name === null) isAllHeard = false;
+          else changed.add(name);
           onChange();
         });
       },

@@ -78,16 +78,14 @@ export class LeaseFolder {
   }
 
   /**
-   * The same, for who hears of changes (inotify). Only `changed` files are read again; null: there may be others, so all are, unless
-   * the folder is this machine's own and no file came or went unheard.
+   * The same, for who hears of changes (inotify). Only `changed` files are read again; unless `isAllHeard` there may be others, so all
+   * are, but where the folder is this machine's own and no file came or went unheard.
    */
-  refresh(changed: ReadonlySet<string> | null): Promise<FolderListing> {
+  refresh(changed: ReadonlySet<string>, isAllHeard: boolean): Promise<FolderListing> {
     return this.#serially(async () => {
       const changedAt = await this.#lastChange();
-      if (changed === null) {
-        const isUnchanged = changedAt !== null && changedAt === this.#changedAt;
-        return isUnchanged ? this.#listing() : this.#readAll();
-      }
+      const isUnchanged = changedAt !== null && changedAt === this.#changedAt;
+      if (!isAllHeard && !isUnchanged) return this.#readAll();
       for (const name of changed) if (isLeaseName(name)) await this.#readAgain(name);
       this.#changedAt = changed.size < HEARD_FILES_LIMIT ? changedAt : null;
       return this.#listing();

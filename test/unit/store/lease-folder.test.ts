@@ -26,10 +26,10 @@ async function folderOfTwo(t: Test) {
   const folder = new LeaseFolder(path);
   for (const number of [1, 2]) await folder.put(reservation(number));
   await folder.list();
-  await folder.refresh(new Set());
+  await folder.refresh(new Set(), true);
   await until("the kernel's clock has gone on", () => hasTicked(path)); // a change within one tick would look like none
   const nodes = async (changed: ReadonlySet<string> | null): Promise<(string | null)[]> =>
-    (await folder.refresh(changed)).leases.map(({ attrs }) => attrs.node);
+    (await folder.refresh(changed ?? new Set(), changed !== null)).leases.map(({ attrs }) => attrs.node);
   /** In place: no file comes or goes. */
   const rename = (number: number, node: string): void =>
     writeFileSync(join(path, fileName(number)), formatLeaseFile(reservation(number, node)));
@@ -50,8 +50,15 @@ t.test(
     const { folder, nodes, rename } = await folderOfTwo(t);
     rename(1, "new1");
     t.strictSame(await nodes(null), ["h1", "h2"]);
+    rename(2, "new2");
+    const { leases } = await folder.refresh(new Set([fileName(2)]), false);
+    t.strictSame(
+      leases.map(({ attrs }) => attrs.node),
+      ["h1", "new2"],
+      "but what was heard of is read",
+    );
     await folder.put(reservation(3));
-    t.strictSame(await nodes(null), ["new1", "h2", "h3"]);
+    t.strictSame(await nodes(null), ["new1", "new2", "h3"]);
     await folder.remove(reservation(2));
     t.strictSame(await nodes(null), ["new1", "h3"]);
   },
@@ -61,9 +68,9 @@ t.test("a file that is no lease is named until it goes", async (t) => {
   const { folder, path } = await folderOfTwo(t);
   const name = "notes.json";
   writeFileSync(join(path, name), "");
-  t.match((await folder.refresh(new Set([name]))).faults, [/notes\.json is not named after a subnet/]);
+  t.match((await folder.refresh(new Set([name]), true)).faults, [/notes\.json is not named after a subnet/]);
   rmSync(join(path, name));
-  t.strictSame((await folder.refresh(new Set([name]))).faults, []);
+  t.strictSame((await folder.refresh(new Set([name]), true)).faults, []);
   t.strictSame((await folder.list()).faults, []);
 });
 
