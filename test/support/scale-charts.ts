@@ -9,7 +9,7 @@ import type { Load } from "./scale.js";
 
 const CHARTS = [
   { id: "memory", title: "Resident memory of a daemon", unit: "MB", of: (load: Load) => load.residentMegabytes },
-  { id: "processor", title: "Idle daemon", unit: "% of a core", of: (load: Load) => load.idlePercent },
+  { id: "processor", title: "Processor time of a daemon", unit: "% of a core", of: (load: Load) => load.idlePercent },
 ];
 
 /** Writes scale-memory and scale-processor into the folder, each as SVG and PNG. */
@@ -27,7 +27,11 @@ export async function drawLoads(loads: readonly Load[], folder: string): Promise
       caption: "Median of all daemons that run, lower is better; band: the middle half of them",
       spec: () => pointsSpec([{ mode: "udp", points }], { x: "hosts", y: unit }, 1, LIGHT),
     };
-    const svg = await draughtsman.svg(chart, LIGHT, "UDP mode, file store, one machine, probes off");
+    const svg = await draughtsman.svg(
+      chart,
+      LIGHT,
+      "UDP mode, file store, one machine, probes off; the first seconds after the last one has started",
+    );
     writeFileSync(join(folder, `${chart.id}.svg`), svg);
     writeFileSync(join(folder, `${chart.id}.png`), draughtsman.png(svg));
   }

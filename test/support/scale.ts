@@ -17,7 +17,7 @@ const START_LIMIT_MS = 60_000;
 export interface Load {
   readonly hosts: number;
   readonly residentMegabytes: readonly number[];
-  /** Of one core, with nothing to do. */
+  /** Of one core, in the first seconds after the last of them has started, with no packets to carry. */
   readonly idlePercent: readonly number[];
 }
 
@@ -106,7 +106,7 @@ export function describeScale({ pairs, allPairsMs, changesMs, loads }: ScaleRepo
     `a change of one lease is in force after ${percentile(changesMs, 0.5)} ms (median), ${percentile(changesMs, 0.99)} ms (p99), of ${changesMs.length}`,
     ...loads.map(
       ({ hosts, residentMegabytes, idlePercent }) =>
-        `${hosts} hosts: ${quantile(residentMegabytes, 0.5).toFixed(0)} MB resident and ${quantile(idlePercent, 0.5).toFixed(2)} % of a core, each (median)`,
+        `${hosts} hosts: ${quantile(residentMegabytes, 0.5).toFixed(0)} MB resident and ${quantile(idlePercent, 0.5).toFixed(2)} % of a core after the start, each (median)`,
     ),
   ];
 }
