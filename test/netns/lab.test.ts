@@ -392,9 +392,13 @@ function freshName(t: { teardown(work: () => Promise<unknown>): void }): string 
 
 /** A clone in root's home is closed to others, and some machines forbid user namespaces. */
 function whyNotAsUser(): string | false {
-  const probe = `test -r ${CLI} && unshare --user --map-current-user --keep-caps --net true`;
-  const { status } = spawnSync("sh", ["-c", `${AS_NOBODY} sh -c '${probe}'`], { stdio: "ignore" });
-  return status === 0 ? false : "needs user namespaces, and a clone that other users may read";
+  const fails = (probe: string): boolean =>
+    spawnSync("sh", ["-c", `${AS_NOBODY} sh -c '${probe}'`], { stdio: "ignore" }).status !== 0;
+  if (fails("true")) return "this process may not become another user";
+  if (fails(`test -r ${CLI}`)) return "other users may not read this clone";
+  return fails("unshare --user --map-current-user --keep-caps --net true")
+    ? "ordinary users may not make user namespaces here"
+    : false;
 }
 
 /** The lab's etcd is looked at by a script of the build. */

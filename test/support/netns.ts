@@ -44,8 +44,12 @@ export function inOwnNamespace(t: Test, fileUrl: string, tests: () => void, limi
 
 /** Why a process cannot become another user here; false: it can. Of namespaces that were not made by root. */
 export function whyNoOtherUsers(): string | false {
-  const users = Number(readFileSync("/proc/self/uid_map", "utf8").trim().split(/\s+/)[2]);
-  return users > NOBODY ? false : "the user namespace has one user only";
+  const ranges = readFileSync("/proc/self/uid_map", "utf8").trim().split("\n");
+  const hasNobody = ranges.some((range) => {
+    const [first = 0, , count = 0] = range.trim().split(/\s+/).map(Number);
+    return first <= NOBODY && NOBODY < first + count;
+  });
+  return hasNobody ? false : `this user namespace has no user ${NOBODY}`;
 }
 
 /**

@@ -3,6 +3,7 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import t from "tap";
 
 /** One name per row, a literal in the test's text (`tried: "…"`), so that test/tidy can tell when the page is stale. */
 export interface Trial {
@@ -29,8 +30,9 @@ export class Trials {
     this.#source = basename(fileURLToPath(fileUrl));
   }
 
-  /** To be called when all that `happened` says has been asserted. */
+  /** To be called when all that `happened` says has been asserted. A file in which something has failed writes no more rows. */
   row(trial: Trial): void {
+    if (!t.passing()) return;
     this.#rows.push(trial);
     const page = { title: this.#title, source: this.#source, rows: this.#rows };
     writeFileSync(join(trialsFolder(), `${this.#source}.json`), `${JSON.stringify(page)}\n`);
