@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <span>
 #include <stdexcept>
 
 #include "addon/arguments.h"
@@ -20,8 +21,8 @@ accel_expected ParseExpected(Napi::Object options, const char* name) {
   if (value.size() > sizeof expected.value || mask.size() != value.size()) {
     throw BadArgument(options.Env(), "the expected header is too long, or its mask has another length");
   }
-  std::copy(value.begin(), value.end(), expected.value);
-  std::copy(mask.begin(), mask.end(), expected.mask);
+  std::ranges::copy(std::as_bytes(value), std::as_writable_bytes(std::span(expected.value)).begin());
+  std::ranges::copy(std::as_bytes(mask), std::as_writable_bytes(std::span(expected.mask)).begin());
   return expected;
 }
 

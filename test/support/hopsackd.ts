@@ -142,7 +142,10 @@ export class Daemon {
     const isOver = (): boolean => this.#child.exitCode !== null || this.#child.signalCode !== null;
     await until(`log line ${event}`, () => find() !== undefined || isOver(), limitMs);
     const line = find();
-    if (line === undefined) throw new Error(`ended without log line ${event}: ${(await this.ended).stderr}`);
+    if (line === undefined) {
+      const { status, signal, stderr } = await this.ended;
+      throw new Error(`ended (${signal ?? status}) without log line ${event}: ${stderr}`);
+    }
     return line;
   }
 
