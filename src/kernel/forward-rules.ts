@@ -4,7 +4,7 @@
 import { HopsackError } from "../errors.js";
 import { formatPrefix, type IpFamily, type Prefix } from "../net/prefix.js";
 import { changeRules, listRules, type NftPurpose } from "./nft.js";
-import { tableName } from "./nftables.js";
+import { tableName } from "./own-table.js";
 
 /** iptables-nft's name for the chains that Docker, ufw and kube-proxy use. */
 export const FORWARD_TABLE = "filter";

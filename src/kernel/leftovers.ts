@@ -10,10 +10,9 @@ import { isMadeKind } from "../plan/diff-links.js";
 import { birdRouteRemovals } from "./bird-routes.js";
 import { deviceAlias } from "./device-alias.js";
 import { ForwardRules } from "./forward-rules.js";
-import { guardTableName } from "./guard-table.js";
 import { leftFilters } from "./link-programs.js";
 import { changeRules, listRules, type NftPurpose } from "./nft.js";
-import { tableName } from "./nftables.js";
+import { guardTableName, tableName } from "./own-table.js";
 import type { Rtnetlink } from "./rtnetlink.js";
 
 export interface Leftover {

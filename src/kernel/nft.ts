@@ -1,4 +1,4 @@
-// Runs the program nft, and says in one sentence why it did not do what it was asked. Called by nftables.ts, guard-table.ts,
+// Runs the program nft, and says in one sentence why it did not do what it was asked. Called by own-table.ts,
 // forward-rules.ts, leftovers.ts and policy/host-policy.ts only.
 import { execFile } from "node:child_process";
 import { errnoOf, HopsackError, messageOf } from "../errors.js";

@@ -10,13 +10,14 @@ import type { Link } from "../netlink/link.js";
 import { type ActualState, type Diff, diffPlan, findLinks, type Marks } from "../plan/diff.js";
 import { fouRemoval, hasFouDevice, ownFouPorts, plannedFouPorts } from "../plan/diff-fou-ports.js";
 import { isOurs } from "../plan/diff-links.js";
-import type { Plan } from "../plan/plan.js";
+import type { GuardPlan, MasqueradePlan, Plan } from "../plan/plan.js";
 import { type Concern, concernOf, isAboutTable, type Scope } from "./concerns.js";
 import { deviceAlias } from "./device-alias.js";
 import { FORWARD_TABLE, type ForwardAcceptance, ForwardRules } from "./forward-rules.js";
 import { FouWatch } from "./fou-watch.js";
-import { type GuardReport, GuardTable, guardTableName } from "./guard-table.js";
-import { MasqueradeTable, tableName } from "./nftables.js";
+import { type GuardReport, guardReport, guardTable } from "./guard-table.js";
+import { masqueradeTable } from "./masquerade-table.js";
+import { guardTableName, type OwnTable, tableName } from "./own-table.js";
 import type { Rtnetlink } from "./rtnetlink.js";
 
 /** RTNLGRP_*: links, neighbours, and addresses and routes of both families. */
@@ -73,8 +74,8 @@ interface Seen {
 export class Reconciler {
   readonly #options: ReconcilerOptions;
   readonly #marks: Marks;
-  readonly #guard: GuardTable;
-  readonly #masquerade: MasqueradeTable;
+  readonly #guard: OwnTable<GuardPlan>;
+  readonly #masquerade: OwnTable<readonly MasqueradePlan[]>;
   readonly #forward: ForwardRules;
   #isForwardSet = false;
   #plan: KernelPlan | null = null;
@@ -99,8 +100,8 @@ export class Reconciler {
     const { networks, deviceName, forward } = options;
     this.#options = options;
     this.#marks = { networks, alias: deviceAlias(deviceName) };
-    this.#guard = new GuardTable(deviceName);
-    this.#masquerade = new MasqueradeTable(deviceName);
+    this.#guard = guardTable(deviceName);
+    this.#masquerade = masqueradeTable(deviceName);
     this.#forward = new ForwardRules(deviceName, forward, networks);
     this.#scope = { ownIndexes: new Set(), linkNames: new Set(), linkIndexes: new Set(), networks };
   }
@@ -117,7 +118,7 @@ export class Reconciler {
       await this.#guard.set(plan.guard ?? null); // before anything is sent to a new peer, which would answer
       this.#converge(plan);
       this.#watchFou(plan);
-      await this.#masquerade.set(plan.masquerades);
+      await this.#masquerade.set(plan.masquerades.length > 0 ? plan.masquerades : null);
       if (!this.#isForwardSet) await this.#forward.set(); // from then on events lead to it
       this.#isForwardSet = true;
     });
@@ -141,7 +142,7 @@ export class Reconciler {
 
   /** What the guard has done; null: it is off. */
   readGuard(): Promise<GuardReport | null> {
-    return this.#guard.report();
+    return guardReport(this.#guard);
   }
 
   /**

@@ -84,7 +84,7 @@ export interface PumpRoute {
   readonly header: Uint8Array;
 }
 
-/** Source addresses of `network` that leave it are masqueraded; the rest of the rules: kernel/nftables.ts. */
+/** Source addresses of `network` that leave it are masqueraded; the rest of the rules: kernel/masquerade-table.ts. */
 export interface MasqueradePlan {
   readonly network: string;
   readonly subnet: string;
