@@ -4,6 +4,7 @@ import { type OpenMetricsContentType, type PrometheusContentType, Registry } fro
 import type { OffloadSwitches } from "../addon.js";
 import { isUp } from "../bird/sessions.js";
 import type { PumpCounters } from "../dataplane/pump.js";
+import type { GuardReport } from "../kernel/guard-table.js";
 import { DIRECTIONS } from "../policy/policy.js";
 import type { PolicyReport } from "../policy/policy-report.js";
 import { type Distribution, KnownCounter, KnownGauge, KnownHistogram, type Sample } from "./known-metrics.js";
@@ -28,6 +29,7 @@ interface Source {
   readonly state: DaemonState;
   counters: PumpCounters | null;
   policies: readonly PolicyReport[];
+  guard: GuardReport | null;
 }
 
 interface Page {
@@ -46,13 +48,13 @@ export async function exposition(state: DaemonState, accept = ""): Promise<{ con
   pages.set(state, ofState);
   const page = ofState.get(type) ?? createPage(state, type);
   ofState.set(type, page);
-  page.source.policies = await state.readPolicies();
-  page.source.counters = state.readCounters?.() ?? null;
+  const [policies, guard] = await Promise.all([state.readPolicies(), state.readGuard()]);
+  Object.assign(page.source, { policies, guard, counters: state.readCounters?.() ?? null });
   return { contentType: page.registry.contentType, body: await page.registry.metrics() };
 }
 
 function createPage(state: DaemonState, type: ContentType): Page {
-  const source: Source = { state, counters: null, policies: [] };
+  const source: Source = { state, counters: null, policies: [], guard: null };
   const registry = new Registry<ContentType>();
   registry.setContentType(type);
   const registers = [registry];
@@ -62,6 +64,7 @@ function createPage(state: DaemonState, type: ContentType): Page {
   addTraffic(source, counter);
   addDevice(state, counter);
   addPolicies(source, counter);
+  addGuard(source, counter, gauge);
   addPump(source, gauge, counter, histogram);
   addControl(state, gauge);
   addProbes(state, gauge);
@@ -160,6 +163,17 @@ function addPolicies(source: Source, counter: AddMetric): void {
     samples("packets"),
   );
   counter("hopsack_policy_bytes_total", "Bytes of the packets in hopsack_policy_packets_total.", samples("bytes"));
+}
+
+/** Nothing while it is off. */
+function addGuard(source: Source, counter: AddMetric, gauge: AddMetric): void {
+  const sample = (value: number | undefined): Sample[] => (value === undefined ? [] : [{ labels: {}, value }]);
+  counter("hopsack_guard_dropped_packets_total", "Packets to the tunnel's UDP ports that --guard dropped.", () =>
+    sample(source.guard?.droppedPackets),
+  );
+  gauge("hopsack_guard_peers", "Addresses that --guard lets send to the tunnel's UDP ports.", () =>
+    sample(source.guard?.peers),
+  );
 }
 
 /** The kernel's count, which the modes that the kernel carries have as well. */

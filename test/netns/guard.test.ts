@@ -62,6 +62,9 @@ withDaemons(t, import.meta.url, async () => {
       if (mode !== VXLAN) t.equal(unknown(place), 0, "the daemon has not seen one");
       t.match(place.status(a).guard, { table: TABLE, ports: [port], peers: 1 });
       t.match(hopsack(a, `status --socket ${place.socket(a)}`), new RegExp(`guard +UDP ${port} for 1 known address, `));
+      const metrics = run(`ip netns exec ${a.name} curl -s --unix-socket ${place.socket(a)} http://h/metrics`);
+      t.match(metrics, new RegExp(`^hopsack_guard_dropped_packets_total ${dropped(place)}$`, "m"));
+      t.match(metrics, /^hopsack_guard_peers 1$/m);
       t.ok(pings(a, "10.244.2.0") && pings(b, "10.244.1.0"), "the overlay carries");
       t.ok(pings(m, a.address), "whatever is not for that port passes");
       t.equal(foreign(), foreignBefore, "rules of others are as they were");
