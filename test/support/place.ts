@@ -1,5 +1,14 @@
 // Where the daemons of one test keep what is theirs: a store they share, and private paths for every host.
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import type { Test } from "tap";
 import type { StatusReport } from "../../src/daemon/status.js";
@@ -81,7 +90,9 @@ export class Place {
   writeMember(publicIp: string, subnet: string, attrs: Readonly<Record<string, unknown>> = {}): void {
     const folder = join(this.store, "subnets");
     mkdirSync(folder, { recursive: true });
-    writeFileSync(join(folder, `${subnet.replace("/", "-")}.json`), JSON.stringify({ PublicIP: publicIp, ...attrs }));
+    const half = join(folder, ".member.tmp"); // who writes in place is read half-way, and told so
+    writeFileSync(half, JSON.stringify({ PublicIP: publicIp, ...attrs }));
+    renameSync(half, join(folder, `${subnet.replace("/", "-")}.json`));
   }
 
   leases(): string[] {
