@@ -4,7 +4,7 @@
 //
 //   [a 192.168.50.10] ──┐
 //   [b 192.168.50.11] ──┼── br0 192.168.50.1: etcd with TLS, client certificates, users
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { chmodSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import t, { type Test } from "tap";
@@ -182,6 +182,31 @@ withDaemons(t, import.meta.url, async () => {
     trials.row({
       tried: "a start with a wrong password, a key that is none, a misspelt flag",
       happened: "ends with one sentence, without the password or a line of the key",
+    });
+  });
+
+  t.test("last words: an exception that nobody catches", async (t) => {
+    const place = new Place(t, "{}", storeFlags);
+    const daemon = place.start(t, a, ...keyFlags, "--etcd-password", ETCD_PASSWORD);
+    await daemon.logged("ready");
+    // Thrown from inside by Node.js's own debugger, since no input is known that would.
+    const debug = ["netns", "exec", a.name, ...UNHOOKED, process.execPath, "inspect", "-p", `${daemon.pid}`];
+    const inspector = spawn("ip", debug, { stdio: ["pipe", "pipe", "ignore"] });
+    t.teardown(() => inspector.kill("SIGKILL"));
+    let said = "";
+    inspector.stdout.on("data", (chunk) => (said += chunk));
+    const asks = (times: number) => until("the debugger asks", () => said.split("debug> ").length > times);
+    await asks(1);
+    inspector.stdin.write("exec setTimeout(() => { throw new Error('nobody catches this'); }, 0)\n");
+    await asks(2);
+    inspector.kill("SIGKILL"); // the daemon waits for it to go
+    const { status, stderr } = await daemon.ended;
+    t.not(status, 0);
+    t.match(stderr, "nobody catches this");
+    t.strictSame(shows(stderr + JSON.stringify(daemon.lines)), [], "no secret");
+    trials.row({
+      tried: "an exception that nobody catches",
+      happened: "Node.js prints where it was thrown, and nothing of what the process knew",
     });
   });
 });
