@@ -5,7 +5,7 @@
 //                    192.168.50.10   .11
 import { HopsackError } from "../errors.js";
 import { run } from "../lab/command.js";
-import { abandonedLabs, type Lab, labDown, labStatuses, labUp, restartDaemon } from "../lab/lab.js";
+import { abandonedLabs, type Lab, labDown, labStatuses, labUp, type RestartWay, restartDaemon } from "../lab/lab.js";
 import type { HostReport } from "../lab/lab-folder.js";
 import type { LabSpec } from "../lab/topology.js";
 import type { Account } from "./accounts.js";
@@ -29,8 +29,8 @@ export interface Place {
   readonly statusSockets: readonly string[];
   /** Where leases of simulated hosts go; null where no daemon keeps the road's routes. */
   readonly crowd: PeerPlace | null;
-  /** Ends the second host's daemon and starts it again; it forwards at the end. Null as above. */
-  readonly restartSecond: ((signal: AbortSignal) => Promise<void>) | null;
+  /** Puts another daemon in the place of the second host's; it forwards at the end. Null as above. */
+  readonly restartSecond: ((way: RestartWay, signal: AbortSignal) => Promise<void>) | null;
 }
 
 /** Where the modes of one profile are measured. */
@@ -85,8 +85,8 @@ export class Fleet implements Site {
     const statusSockets = [first.statusSocket, second.statusSocket];
     const hasDaemons = mode.target === "overlay";
     const { storeFolder } = lab().topology;
-    const restartSecond = async (signal: AbortSignal): Promise<void> => {
-      this.#labs.set(key, await restartDaemon(lab(), second.name, signal));
+    const restartSecond = async (way: RestartWay, signal: AbortSignal): Promise<void> => {
+      this.#labs.set(key, await restartDaemon(lab(), second.name, way, signal));
     };
     const daemons = () =>
       lab().report.hosts.map(({ name, daemonPid }) => ({ name: `hopsackd ${name}`, pid: daemonPid }));

@@ -1,4 +1,5 @@
 // What is measured, as data: which probe, with which parameters, and what its figures are called. The probes are in probes/.
+import type { RestartWay } from "../lab/lab.js";
 import type { MetricInfo, ScenarioInfo } from "./results.js";
 
 /** One set of parameters for each kind of probe. */
@@ -17,7 +18,12 @@ export type ProbeSpec =
   | { readonly kind: "tcp-connect"; readonly connectionsPerSecond: number }
   /** Sizes of the forwarding table, ascending; the one real peer included. */
   | { readonly kind: "many-peers"; readonly routes: readonly number[] }
-  | { readonly kind: "restart"; readonly intervalMs: number; readonly loadMegabits: number };
+  | {
+      readonly kind: "restart";
+      readonly way: RestartWay;
+      readonly intervalMs: number;
+      readonly loadMegabits: number;
+    };
 
 export interface Scenario extends ScenarioInfo {
   readonly probe: ProbeSpec;
@@ -33,6 +39,11 @@ const LATENCIES: readonly MetricInfo[] = [
   { name: "p50", title: "median", unit: "us", better: "lower" },
   { name: "p99", title: "99th percentile", unit: "us", better: "lower" },
   { name: "p999", title: "99.9th percentile", unit: "us", better: "lower" },
+];
+
+const LOSSES: readonly MetricInfo[] = [
+  { name: "lost", title: "lost", unit: "packets", better: "lower" },
+  { name: "gapSeconds", title: "longest gap", unit: "s", better: "lower" },
 ];
 
 export const SCENARIOS: readonly Scenario[] = [
@@ -113,12 +124,16 @@ export const SCENARIOS: readonly Scenario[] = [
   },
   {
     name: "restart",
-    title: "pings, 500 a second beside a stream of 100 Mbit/s, while one host's daemon restarts",
-    metrics: [
-      { name: "lost", title: "lost", unit: "packets", better: "lower" },
-      { name: "gapSeconds", title: "longest gap", unit: "s", better: "lower" },
-    ],
+    title: "pings, 500 a second beside a stream of 100 Mbit/s, while one host's daemon stops and starts",
+    metrics: LOSSES,
     point: null,
-    probe: { kind: "restart", intervalMs: 2, loadMegabits: 100 },
+    probe: { kind: "restart", way: "stop", intervalMs: 2, loadMegabits: 100 },
+  },
+  {
+    name: "takeover",
+    title: "the same pings while one host's daemon hands over to the next one",
+    metrics: LOSSES,
+    point: null,
+    probe: { kind: "restart", way: "takeover", intervalMs: 2, loadMegabits: 100 },
   },
 ];

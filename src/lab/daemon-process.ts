@@ -49,12 +49,20 @@ function daemonEnvironment(): NodeJS.ProcessEnv {
 
 /**
  * Waits until the daemon says it is ready, and reads what subnet it got.
+ * @param predecessor answers until it has handed over
  * @throws TOOL_FAILED with the end of its log when it ends, or is not ready in time
  */
-export async function awaitReady(host: HostPlan, daemon: ProcessRecord, signal: AbortSignal): Promise<HostSubnet> {
+export async function awaitReady(
+  host: HostPlan,
+  daemon: ProcessRecord,
+  signal: AbortSignal,
+  predecessor: ProcessRecord | null = null,
+): Promise<HostSubnet> {
   const deadline = performance.now() + READY_LIMIT_MS;
   while (performance.now() < deadline) {
-    const subnet = (await isReady(host.statusSocket)) ? parseHostSubnet(readText(host.subnetFile)) : undefined;
+    const isNext = predecessor === null || !isRunning(predecessor);
+    const subnet =
+      isNext && (await isReady(host.statusSocket)) ? parseHostSubnet(readText(host.subnetFile)) : undefined;
     if (subnet !== undefined) return subnet;
     if (!isRunning(daemon)) throw diedEarly(host);
     await delay(POLL_MS, undefined, { signal });

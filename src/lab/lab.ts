@@ -112,19 +112,23 @@ async function build(topology: Topology, first: LabState, entry: string, options
   return { topology, report };
 }
 
-/** Ends one host's daemon and starts it again; it is ready at the end. Gives the lab as it is then. @throws TOOL_FAILED */
-export async function restartDaemon(lab: Lab, hostName: string, signal: AbortSignal): Promise<Lab> {
+/** `stop`: the daemon ends, then the next one starts; `takeover`: the next one takes its devices and sockets, as with a service's restart. */
+export type RestartWay = "stop" | "takeover";
+
+/** Puts another daemon in the place of one host's; it is ready at the end. Gives the lab as it is then. @throws TOOL_FAILED */
+export async function restartDaemon(lab: Lab, hostName: string, way: RestartWay, signal: AbortSignal): Promise<Lab> {
   const { topology } = lab;
   const plan = topology.hosts.find(({ name }) => name === hostName);
   const state = readLabState(topology.spec.name);
   const record = state?.daemons[hostName];
   if (plan === undefined || state === null || record === undefined) throw labNotFound(topology.spec.name);
-  await endProcesses([record]);
-  const daemon = await startDaemon(builtDaemon(), topology, plan, []);
+  if (way === "stop") await endProcesses([record]);
+  const extraArgs = way === "takeover" ? ["--takeover", plan.statusSocket] : [];
+  const daemon = await startDaemon(builtDaemon(), topology, plan, extraArgs);
   const hosts = lab.report.hosts.map((host) => (host.name === hostName ? { ...host, daemonPid: daemon.pid } : host));
   const report = { ...lab.report, hosts };
   writeLabState({ ...state, daemons: { ...state.daemons, [hostName]: daemon }, report });
-  await awaitReady(plan, daemon, signal);
+  await awaitReady(plan, daemon, signal, way === "takeover" ? record : null);
   return { topology, report };
 }
 

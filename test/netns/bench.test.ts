@@ -64,9 +64,10 @@ inOwnNamespace(t, import.meta.url, () => {
       [
         ["many-peers", "veth", null, /^no lab's daemon keeps its routes$/],
         ["restart", "veth", null, /so none can be restarted$/],
+        ["takeover", "veth", null, /so none can be restarted$/],
       ],
     );
-    t.equal(refusals.length, 2);
+    t.equal(refusals.length, 3);
     for (const { name, metrics } of scenarios) {
       const mine = samples.filter(({ scenario }) => scenario === name);
       t.ok(
@@ -79,7 +80,7 @@ inOwnNamespace(t, import.meta.url, () => {
     const sizes = samples.flatMap(({ scenario, point }) => (scenario === "many-peers" ? [point] : []));
     t.same(sizes, [1, 300]);
     const restart = samples.find(({ scenario }) => scenario === "restart");
-    t.ok((restart?.metrics.lost ?? 0) > 0, "while the daemon restarts packets are lost");
+    t.ok((restart?.metrics.lost ?? 0) > 0, "while the daemon stops and starts packets are lost");
     const answers = samples.find(({ scenario, mode }) => scenario === "udp-rr" && mode === "udp");
     t.ok((answers?.metrics.p50 ?? 0) > 1 && (answers?.metrics.p50 ?? 0) < 1e5, `${answers?.metrics.p50} µs`);
     t.same(netnsNames(), []);

@@ -105,26 +105,27 @@ t.test("two hosts can be joined by a cable of any MTU, with a network of any siz
   t.throws(() => ipJson(`-n hopsack-${name}-net link show dev br0`), "there is no bridge");
 });
 
-t.test("one host's daemon is restarted, and the other one's is left alone", { skip: skipCli }, async (t) => {
-  const name = freshName(t);
-  const lab = await up(specOf(name, {}), { daemonEntry: DAEMON });
-  const pidsOf = ({ report }: Lab) => report.hosts.map(({ daemonPid }) => daemonPid);
-  const after = await restartDaemon(lab, "h2", new AbortController().signal);
-  const [[first, second], [firstAfter, secondAfter]] = [pidsOf(lab), pidsOf(after)];
-  t.equal(first, firstAfter);
-  t.not(second, secondAfter);
-  t.equal(recordProcess(second ?? 0), null);
-  t.same(
-    labStatuses().find((status) => status.name === name)?.runningDaemons,
-    ["h1", "h2"],
-    "the lab knows the new one",
-  );
-  await labDown(name);
-  t.same(
-    [firstAfter, secondAfter].map((pid) => recordProcess(pid ?? 0)),
-    [null, null],
-  );
-});
+for (const way of ["stop", "takeover"] as const)
+  t.test(`one host's daemon is replaced by ${way}, and the other one's is left alone`, { skip: skipCli }, async (t) => {
+    const name = freshName(t);
+    const lab = await up(specOf(name, {}), { daemonEntry: DAEMON });
+    const pidsOf = ({ report }: Lab) => report.hosts.map(({ daemonPid }) => daemonPid);
+    const after = await restartDaemon(lab, "h2", way, new AbortController().signal);
+    const [[first, second], [firstAfter, secondAfter]] = [pidsOf(lab), pidsOf(after)];
+    t.equal(first, firstAfter);
+    t.not(second, secondAfter);
+    t.equal(recordProcess(second ?? 0), null);
+    t.same(
+      labStatuses().find((status) => status.name === name)?.runningDaemons,
+      ["h1", "h2"],
+      "the lab knows the new one",
+    );
+    await labDown(name);
+    t.same(
+      [firstAfter, secondAfter].map((pid) => recordProcess(pid ?? 0)),
+      [null, null],
+    );
+  });
 
 t.test("two labs live beside each other, and a name is taken once", { skip }, async (t) => {
   const [first, second] = [freshName(t), freshName(t)];

@@ -2,6 +2,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { HopsackError } from "../../errors.js";
 import { attempt } from "../../lab/command.js";
+import type { RestartWay } from "../../lab/lab.js";
 import { summariseLatencies } from "../latencies.js";
 import type { ProbeSpec } from "../scenarios.js";
 import { type IperfEnd, runIperf } from "./iperf.js";
@@ -34,11 +35,11 @@ export async function measurePingLoad(
   });
 }
 
-/** Pings at a fixed pace while a daemon restarts; a stream that leaves room for them keeps the road in use. */
+/** Pings at a fixed pace while a daemon makes room for the next one; a stream that leaves room for them keeps the road in use. */
 export async function measureRestart(
   context: ProbeContext,
-  { intervalMs, loadMegabits }: Extract<ProbeSpec, { kind: "restart" }>,
-  restart: (signal: AbortSignal) => Promise<void>,
+  { way, intervalMs, loadMegabits }: Extract<ProbeSpec, { kind: "restart" }>,
+  restart: (way: RestartWay, signal: AbortSignal) => Promise<void>,
 ): Promise<void> {
   const { ends, signal } = context;
   const seconds = Math.max(LEAST_RESTART_SECONDS, context.seconds);
@@ -46,7 +47,7 @@ export async function measureRestart(
   await context.record(async () => {
     const [stream, pings] = await besideStream({ ...context, seconds }, ["-b", `${loadMegabits}M`], async () => {
       const pinging = ping(ends, count, intervalMs, signal);
-      const restarting = delay(BEFORE_RESTART_MS, undefined, { signal }).then(() => restart(signal));
+      const restarting = delay(BEFORE_RESTART_MS, undefined, { signal }).then(() => restart(way, signal));
       const [pings] = await both(pinging, restarting);
       return pings;
     });
