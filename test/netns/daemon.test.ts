@@ -7,7 +7,7 @@
 // What goes wrong at the start must be one sentence with a code, a non-zero exit, and nothing left behind.
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { request } from "node:http";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
@@ -26,8 +26,9 @@ import {
 import { ipJson, run, until, whyIpip, whyNoOtherUsers } from "../support/netns.js";
 import { Place } from "../support/place.js";
 import { pings } from "../support/traffic.js";
+import { residentMegabytes } from "../support/usage.js";
 
-const RSS_LIMIT_KB = 90_000;
+const RESIDENT_LIMIT_MEGABYTES = 90;
 /** Less than the five seconds and more that a stop waits for what does not answer; how long it works is the machine's business. */
 const STOP_LIMIT_MS = 4500;
 
@@ -441,8 +442,8 @@ withDaemons(t, import.meta.url, async () => {
       const { peers, millisecondsToReady } = await daemon.logged("ready");
       t.equal(peers, 2);
       times.push(Number(millisecondsToReady));
-      const resident = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${daemon.pid}/status`, "utf8"))?.[1];
-      t.ok(Number(resident) < RSS_LIMIT_KB, `resident memory ${resident} kB`);
+      const resident = residentMegabytes(daemon.pid);
+      t.ok(resident < RESIDENT_LIMIT_MEGABYTES, `${resident.toFixed(1)} MB`);
       await daemon.stop();
     }
     t.comment(`from cold to forwarding: ${times.join(", ")} ms`); // a benchmark's business, not a test's

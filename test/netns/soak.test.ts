@@ -6,14 +6,14 @@ import { type SoakReport, shortcomings, soak } from "../support/soak.js";
 const SECONDS = 12;
 
 t.test("what is not flat is named", async (t) => {
-  const look = { memoryKilobytes: 100_000, descriptors: 30 };
+  const look = { memoryMegabytes: 100, descriptors: 30 };
   const flat: SoakReport = {
     ...{ leaseChanges: 1, takeovers: 1, scrapes: 1, pingsSent: 9, pingsLost: 0, lagP99Seconds: 0.01 },
-    lasting: { first: look, last: { memoryKilobytes: 104_900, descriptors: 30 } },
-    replaced: { first: look, last: { memoryKilobytes: 95_100, descriptors: 29 } },
+    lasting: { first: look, last: { memoryMegabytes: 104.9, descriptors: 30 } },
+    replaced: { first: look, last: { memoryMegabytes: 95.1, descriptors: 29 } },
   };
   t.same(shortcomings(flat), []);
-  const heavier = { first: look, last: { memoryKilobytes: 106_000, descriptors: 30 } };
+  const heavier = { first: look, last: { memoryMegabytes: 106, descriptors: 30 } };
   t.same(shortcomings({ ...flat, lasting: heavier }), ["the lasting daemon: resident memory"]);
   const fuller = { first: look, last: { ...look, descriptors: 31 } };
   t.same(shortcomings({ ...flat, replaced: fuller }), ["the daemon that is taken over: open file descriptors"]);
@@ -25,7 +25,7 @@ withDaemons(t, import.meta.url, async () => {
     const report = await soak(t, SECONDS);
     t.ok(report.takeovers >= 1 && report.leaseChanges >= 10 && report.scrapes >= 10);
     t.ok(report.pingsSent > 100);
-    t.ok(report.lasting.first.memoryKilobytes > 10_000);
+    t.ok(report.lasting.first.memoryMegabytes > 10);
     t.ok(report.lasting.first.descriptors > 10);
     t.ok(report.lagP99Seconds > 0);
   });

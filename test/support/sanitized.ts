@@ -58,6 +58,7 @@ export const TRIALS: readonly Trial[] = [
   { name: "udp, one packet at a time", wire: UDP, flags: [...PUMP, "--naive"] },
   { name: "udp, the eBPF engine", wire: UDP, flags: EBPF },
   { name: "vxlan in user space", wire: VXLAN, flags: PUMP },
+  { name: "vxlan, the eBPF engine", wire: VXLAN, flags: EBPF },
 ];
 
 /** Gives the daemons of this mount namespace an addon with the sanitizer. */

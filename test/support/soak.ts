@@ -6,7 +6,7 @@
 //   b: eth0 192.168.50.11 ──┘            its daemon lives through all of it
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { request } from "node:http";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
@@ -16,6 +16,7 @@ import { type Daemon, type Host, makeHost } from "./hopsackd.js";
 import { loopLagP99, Scrape } from "./metrics.js";
 import { run } from "./netns.js";
 import { Place } from "./place.js";
+import { residentMegabytes } from "./usage.js";
 
 /** 2,000 lease changes, 200 takeovers and 10,000 scrapes in 14 minutes. */
 const LEASE_CHANGE_MS = 420;
@@ -29,7 +30,7 @@ const GUESTS = 50;
 const GROWTH_LIMIT = 0.05;
 
 interface Look {
-  readonly memoryKilobytes: number;
+  readonly memoryMegabytes: number;
   readonly descriptors: number;
 }
 
@@ -53,7 +54,7 @@ export interface SoakReport {
 /** What of it is not as it should be; empty when all is well. */
 export function shortcomings({ lasting, replaced, pingsLost }: SoakReport): string[] {
   const ofProcess = (name: string, { first, last }: Growth): string[] => [
-    ...(Math.abs(last.memoryKilobytes / first.memoryKilobytes - 1) <= GROWTH_LIMIT ? [] : [`${name}: resident memory`]),
+    ...(Math.abs(last.memoryMegabytes / first.memoryMegabytes - 1) <= GROWTH_LIMIT ? [] : [`${name}: resident memory`]),
     ...(last.descriptors <= first.descriptors ? [] : [`${name}: open file descriptors`]),
   ];
   return [
@@ -65,8 +66,8 @@ export function shortcomings({ lasting, replaced, pingsLost }: SoakReport): stri
 
 export function describeReport(report: SoakReport): string[] {
   const growth = ({ first, last }: Growth): string => {
-    const percent = (100 * (last.memoryKilobytes / first.memoryKilobytes - 1)).toFixed(1);
-    const memory = `${first.memoryKilobytes} → ${last.memoryKilobytes} kB (${percent} %)`;
+    const percent = (100 * (last.memoryMegabytes / first.memoryMegabytes - 1)).toFixed(1);
+    const memory = `${first.memoryMegabytes.toFixed(1)} → ${last.memoryMegabytes.toFixed(1)} MB (${percent} %)`;
     return `resident memory ${memory}, descriptors ${first.descriptors} → ${last.descriptors}`;
   };
   const { leaseChanges, takeovers, scrapes, pingsSent, pingsLost, lagP99Seconds, lasting, replaced } = report;
@@ -147,9 +148,7 @@ async function scrapeAgain(socketPath: string): Promise<Scrape> {
 }
 
 function lookAt(pid: number): Look {
-  const status = readFileSync(`/proc/${pid}/status`, "utf8");
-  const memoryKilobytes = Number(/^VmRSS:\s*(\d+) kB$/m.exec(status)?.[1]);
-  return { memoryKilobytes, descriptors: readdirSync(`/proc/${pid}/fd`).length };
+  return { memoryMegabytes: residentMegabytes(pid), descriptors: readdirSync(`/proc/${pid}/fd`).length };
 }
 
 /** Medians of the first and of the last quarter. */
@@ -158,7 +157,7 @@ function growthOf(looks: readonly Look[]): Growth {
   const median = (values: readonly number[]): number =>
     values.toSorted((x, y) => x - y)[Math.floor(values.length / 2)] ?? Number.NaN;
   const middle = (some: readonly Look[]): Look => ({
-    memoryKilobytes: median(some.map(({ memoryKilobytes }) => memoryKilobytes)),
+    memoryMegabytes: median(some.map(({ memoryMegabytes }) => memoryMegabytes)),
     descriptors: median(some.map(({ descriptors }) => descriptors)),
   });
   return { first: middle(looks.slice(0, quarter)), last: middle(looks.slice(-quarter)) };
