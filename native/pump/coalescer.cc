@@ -31,29 +31,31 @@ void Coalescer::Clear() {
 }
 
 void Coalescer::Add(const IpPacket& packet, size_t gso_size) {
-  Candidate candidate{};
-  bool seals_flow = gso_size != 0;
-  const bool mergeable = gso_size == 0 && Classify(packet, &candidate, &seals_flow);
   if (packet.is_fragment() || (packet.is_v6 && IsIpv6Extension(packet.protocol))) {
     generation_++;  // it may belong to any flow: nothing that follows may overtake it
   }
-  FlowSlot* slot = HasPorts(packet) ? FindFlow(packet) : nullptr;
-  Item* item = slot != nullptr && slot->generation == generation_ ? &items_[slot->item] : nullptr;
+  if (!HasPorts(packet)) {
+    NewItem(packet, gso_size);
+    return;
+  }
+  Candidate candidate{};
+  bool seals_flow = gso_size != 0;
+  const bool mergeable = gso_size == 0 && Classify(packet, &candidate, &seals_flow);
+  FlowSlot& slot = FindFlow(packet);
+  Item* item = slot.generation == generation_ ? &items_[slot.item] : nullptr;
   if (item != nullptr && !SameFlow(*item, packet)) item = nullptr;  // two flows in one slot: the newer takes it
 
   if (mergeable && item != nullptr && TryAppend(*item, packet, candidate)) return;
-  const uint32_t index = NewItem(packet);
-  items_[index].whole_gso_size = static_cast<uint16_t>(gso_size);
+  const uint32_t index = NewItem(packet, gso_size);
   if (mergeable) {
     OpenItem(index, packet, candidate);
-    *slot = {generation_, index};
+    slot = {generation_, index};
   } else if (seals_flow && item != nullptr) {
     item->open = false;
   }
 }
 
 bool Coalescer::Classify(const IpPacket& packet, Candidate* candidate, bool* seals_flow) const {
-  if (!HasPorts(packet)) return false;
   candidate->l4_offset = packet.header_bytes;
   candidate->is_tcp = packet.protocol == IPPROTO_TCP;
   *seals_flow = true;
@@ -155,13 +157,14 @@ uint32_t Coalescer::NewEntry(const IpPacket& packet) {
   return static_cast<uint32_t>(packet_count_++);
 }
 
-uint32_t Coalescer::NewItem(const IpPacket& packet) {
+uint32_t Coalescer::NewItem(const IpPacket& packet, size_t gso_size) {
   const uint32_t entry = NewEntry(packet);
   Item& item = items_[item_count_];
   item = {};
   item.first = item.last = entry;
   item.packets = 1;
   item.bytes = static_cast<uint32_t>(packet.size());
+  item.whole_gso_size = static_cast<uint16_t>(gso_size);
   return static_cast<uint32_t>(item_count_++);
 }
 
@@ -178,8 +181,8 @@ void Coalescer::OpenItem(uint32_t index, const IpPacket& packet, const Candidate
   }
 }
 
-Coalescer::FlowSlot* Coalescer::FindFlow(const IpPacket& packet) {
-  return &flows_[FlowHash(packet) % kFlowSlots];
+Coalescer::FlowSlot& Coalescer::FindFlow(const IpPacket& packet) {
+  return flows_[FlowHash(packet) % kFlowSlots];
 }
 
 Coalescer::Write Coalescer::Build(size_t index) {

@@ -102,16 +102,17 @@ class Coalescer {
     uint32_t item;
   };
 
+  /** @param packet has ports */
   bool Classify(const IpPacket& packet, Candidate* candidate, bool* seals_flow) const;
   bool ClassifyTcp(const IpPacket& packet, Candidate* candidate, bool* seals_flow) const;
   bool ClassifyUdp(const IpPacket& packet, Candidate* candidate) const;
   bool TryAppend(Item& item, const IpPacket& packet, const Candidate& candidate);
   bool SameFlow(const Item& item, const IpPacket& packet) const;
   bool HeadersMatch(const Item& item, const IpPacket& packet, const Candidate& candidate) const;
-  uint32_t NewItem(const IpPacket& packet);
+  uint32_t NewItem(const IpPacket& packet, size_t gso_size);
   void OpenItem(uint32_t index, const IpPacket& packet, const Candidate& candidate);
   uint32_t NewEntry(const IpPacket& packet);
-  FlowSlot* FindFlow(const IpPacket& packet);
+  FlowSlot& FindFlow(const IpPacket& packet);
   Write BuildSingle(const Item& item);
   void FillHeader(const Item& item);
 

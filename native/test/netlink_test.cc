@@ -84,7 +84,7 @@ TEST("netlink monitor: ends when told to, at any moment and twice, and says no t
   for (int round = 0; round < 50; round++) {
     std::atomic<size_t> batches{0};
     NetlinkMonitor monitor(NETLINK_ROUTE, std::vector<int>{RTNLGRP_LINK, RTNLGRP_IPV4_ROUTE},
-                           [&](std::vector<NetlinkMessage>) {
+                           [&](const std::vector<NetlinkMessage>&) {
                              batches++;
                              return true;
                            });
@@ -97,7 +97,7 @@ TEST("netlink monitor: ends when told to, at any moment and twice, and says no t
   int refused = 0;
   try {
     const NetlinkMonitor monitor(NETLINK_ROUTE, std::vector<int>{4096},
-                                 [](std::vector<NetlinkMessage>) { return true; });
+                                 [](const std::vector<NetlinkMessage>&) { return true; });
   } catch (const SystemError& error) {
     refused = error.error();
   }
