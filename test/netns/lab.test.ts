@@ -105,7 +105,7 @@ t.test("two hosts can be joined by a cable of any MTU, with a network of any siz
   t.throws(() => ipJson(`-n hopsack-${name}-net link show dev br0`), "there is no bridge");
 });
 
-for (const way of ["stop", "takeover"] as const)
+for (const way of ["stop", "takeover"] as const) {
   t.test(`one host's daemon is replaced by ${way}, and the other one's is left alone`, { skip: skipCli }, async (t) => {
     const name = freshName(t);
     const lab = await up(specOf(name, {}), { daemonEntry: DAEMON });
@@ -126,6 +126,7 @@ for (const way of ["stop", "takeover"] as const)
       [null, null],
     );
   });
+}
 
 t.test("two labs live beside each other, and a name is taken once", { skip }, async (t) => {
   const [first, second] = [freshName(t), freshName(t)];

@@ -3,6 +3,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Test } from "tap";
+import { messageOf } from "../../src/errors.js";
 import { run, until } from "./netns.js";
 
 const PREFIX = "hopsack-test-";
@@ -56,7 +57,8 @@ export class MemoryGroups {
       rmdirSync(probe);
       return isLimited ? new MemoryGroups(files, root) : "no memory controller in the topmost control group";
     } catch (error) {
-      return `no control group can be made: ${error instanceof Error ? error.message : error}`;
+      const [what, why = what] = messageOf(error).split("\n"); // of a command: that it failed, then its own words
+      return `no control group can be made: ${why}`;
     }
   }
 
