@@ -11,8 +11,10 @@ const output = join(folder, "programs.inc");
 const PROGRAMS = [
   ["tc/out", "kOutProgram"],
   ["tc/in", "kInProgram"],
+  ["tc/merged", "kMergedProgram"],
   ["tc/door_in", "kInDoor"],
   ["tc/door_out", "kOutDoor"],
+  ["tc/door_merged", "kMergedDoor"],
 ];
 const SECTION_HEADER_BYTES = 64;
 const SYMBOL_BYTES = 24;

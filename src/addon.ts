@@ -119,6 +119,9 @@ interface NativeAcceleratorOptions {
   readonly bindPort: number;
   readonly underlayIfIndex: number;
   readonly tunIfIndex: number;
+  /** Two joined links: what is sent out by the first arrives at the second, merged. 0: nothing is merged. */
+  readonly mergingIfIndex: number;
+  readonly mergedIfIndex: number;
   /** Of the outer IPv4 header: 17 for UDP, 4 for IP-in-IP. */
   readonly protocol: number;
   /** What of the inner type of service, or traffic class, is the outer one's too. */
@@ -140,10 +143,10 @@ export interface NativeAccelerator {
   /** Puts the programs on their links. @throws BPF_LINK_CREATE EINVAL before Linux 6.6 */
   attach(): void;
   /**
-   * Where attach() cannot: programs for the underlay's ingress and the TUN's egress, to be attached by tc. One that is left
-   * there does nothing after close() or the process's end. The descriptors stay the accelerator's.
+   * Where attach() cannot: programs for the underlay's ingress, the TUN's egress and the ingress of the link of `mergedIfIndex`, to be
+   * attached by tc. One that is left there does nothing after close() or the process's end. The descriptors stay the accelerator's.
    */
-  openDoors(): { readonly inFd: number; readonly outFd: number };
+  openDoors(): { readonly inFd: number; readonly outFd: number; readonly mergedFd: number };
   /**
    * The bytes that NativePump.publish() gets, too, and the way to each next hop. After an exception only close() may be called.
    * @param paths records of dataplane/fib-records.ts, in the order of the next hops
@@ -193,6 +196,8 @@ export interface NativeAddon {
   ) => NativeAccelerator;
   /** Whether the packets of the link begin with an Ethernet header. */
   readonly isEthernet: (linkName: string) => boolean;
+  /** Makes what one end of a new veth pair sends arrive at the other merged; false: this kernel cannot. */
+  readonly makePairMerge: (sender: string, receiver: string) => boolean;
   /** Whether a super-packet that leaves by the link arrives as one: a veth pair with its offloads on. */
   readonly carriesSuperPackets: (linkName: string) => boolean;
   /** `netns`: path of the network namespace to talk about; empty: the caller's own. `protocol`: NETLINK_ROUTE by default. */

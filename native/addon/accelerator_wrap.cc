@@ -56,6 +56,8 @@ class AcceleratorWrap : public Napi::ObjectWrap<AcceleratorWrap> {
           ParseLocal(options),
           options.Get("underlayIfIndex").As<Napi::Number>().Uint32Value(),
           options.Get("tunIfIndex").As<Napi::Number>().Uint32Value(),
+          options.Get("mergingIfIndex").As<Napi::Number>().Uint32Value(),
+          options.Get("mergedIfIndex").As<Napi::Number>().Uint32Value(),
           static_cast<uint8_t>(options.Get("protocol").As<Napi::Number>().Uint32Value()),
           static_cast<uint8_t>(options.Get("tosMask").As<Napi::Number>().Uint32Value()),
           ParsePorts(options.Get("sourcePorts")),
@@ -85,6 +87,7 @@ class AcceleratorWrap : public Napi::ObjectWrap<AcceleratorWrap> {
       Napi::Object result = Napi::Object::New(info.Env());
       result.Set("inFd", Napi::Number::New(info.Env(), doors.in));
       result.Set("outFd", Napi::Number::New(info.Env(), doors.out));
+      result.Set("mergedFd", Napi::Number::New(info.Env(), doors.merged));
       return result;
     } catch (const SystemError& error) {
       throw ToJavaScript(info.Env(), error);
@@ -143,11 +146,16 @@ Napi::Value AskLink(const Napi::CallbackInfo& info) {
   return Napi::Boolean::New(info.Env(), kQuestion(info[0].As<Napi::String>()));
 }
 
+Napi::Value MakePairMerge(const Napi::CallbackInfo& info) {
+  return Napi::Boolean::New(info.Env(), MakeVethPairMerge(info[0].As<Napi::String>(), info[1].As<Napi::String>()));
+}
+
 }  // namespace
 
 void InitAccelerator(Napi::Env env, Napi::Object exports) {
   AcceleratorWrap::Init(env, exports);
   exports.Set("isEthernet", Napi::Function::New(env, AskLink<LinkIsEthernet>));
+  exports.Set("makePairMerge", Napi::Function::New(env, MakePairMerge));
   exports.Set("carriesSuperPackets", Napi::Function::New(env, AskLink<LinkCarriesSuperPackets>));
 }
 

@@ -1,4 +1,5 @@
-// The kernel's shortcut beside the pump: `hopsack_out` on the TUN's way out, `hopsack_in` on the underlay's way in. A packet that does not
+// The kernel's shortcut beside the pump: `hopsack_out` on the TUN's way out, `hopsack_in` on the underlay's way in, and `hopsack_merged` behind
+// the pair of devices in which the kernel merges what `hopsack_in` unwrapped, where packets arrive singly. A packet that does not
 // fit every condition goes on untouched to where it would have gone, the pump, which can do everything. Which wire it is, bare packets in UDP,
 // VXLAN or IP-in-IP, is what `settings` and the hosts' rows say: no tunnel's header is known here.
 // Compiled by scripts/bpf.mjs into programs.inc, which is checked in: no user's host needs a compiler.
@@ -17,6 +18,7 @@ static long (*store_bytes)(struct __sk_buff*, __u32, const void*, __u32, __u64) 
 static long (*adjust_room)(struct __sk_buff*, __s32, __u32, __u64) = (void*)BPF_FUNC_skb_adjust_room;
 static __u32 (*flow_hash)(struct __sk_buff*) = (void*)BPF_FUNC_get_hash_recalc;
 static __u32 (*random)(void) = (void*)BPF_FUNC_get_prandom_u32;
+static long (*change_type)(struct __sk_buff*, __u32) = (void*)BPF_FUNC_skb_change_type;
 static long (*change_head)(struct __sk_buff*, __u32, __u64) = (void*)BPF_FUNC_skb_change_head;
 static long (*set_tunnel_key)(struct __sk_buff*, const void*, __u32, __u64) = (void*)BPF_FUNC_skb_set_tunnel_key;
 static void (*tail_call)(struct __sk_buff*, void* map, __u32 index) = (void*)BPF_FUNC_tail_call;
@@ -38,6 +40,7 @@ enum {
   NEXT = -1,  // TCX_NEXT: what comes behind us, in the end the device
   AF_INET_ = 2,
   ETHER = 14,
+  ETHER_TYPE_OFFSET = 12,
   PROTO_ICMP = 1,
   PROTO_TCP = 6,
   PROTO_UDP = 17,
@@ -50,6 +53,8 @@ enum {
 };
 // Numbers of headers that are not included, or newer than some (Linux 6.3).
 #define TC_ACT_SHOT_ 2
+/** The mark of a packet on its way through the merging pair. */
+#define MERGING 0x68706b67
 #define PACKET_HOST_ 0
 #define DECAP_L3_IPV6_ (1ULL << 8)
 #define htons_(x) ((__be16)__builtin_bswap16(x))
@@ -243,7 +248,7 @@ SECTION("tc/out") int hopsack_out(struct __sk_buff* skb) {
   // From here on the packet is no longer what it was: it must not go on to the device. redirect_neigh drops what has no
   // Ethernet header, and fills in its addresses.
   __u8 ether[ETHER] = {};
-  ether[12] = 0x08;
+  ether[ETHER_TYPE_OFFSET] = 0x08;
   // The packet still has its route to the TUN, by which the kernel would send what had to wait for the neighbour: without a
   // header. A tunnel key, which nobody reads, takes its place.
   const struct {
@@ -367,6 +372,29 @@ SECTION("tc/in") int hopsack_in(struct __sk_buff* skb) {
   count->rx_super_packets += is_super;
   struct accel_peer_bytes* peers = map_lookup(&peer_bytes, &owner->slot);
   if (peers != 0) peers->received += bytes;
+  if (settings.merging_if_index == 0 || inner.protocol != PROTO_TCP || is_super) {
+    return redirect(settings.tun_if_index, BPF_F_INGRESS);
+  }
+  // The pair tells the family by the Ethernet header, which is still that of the outer packet.
+  const __be16 ether_type = htons_(0x86dd);
+  if (family != 0 && store_bytes(skb, ETHER_TYPE_OFFSET, &ether_type, sizeof ether_type, 0) != 0) {
+    return redirect(settings.tun_if_index, BPF_F_INGRESS);
+  }
+  skb->mark = MERGING;
+  return redirect(settings.merging_if_index, 0);
+}
+
+/**
+ * On the way in of the pair's other device, behind the kernel's GRO: TCP packets that arrived singly, merged. What
+ * anybody else sends through the pair ends here.
+ */
+SECTION("tc/merged") int hopsack_merged(struct __sk_buff* skb) {
+  if (skb->mark != MERGING) return TC_ACT_SHOT_;
+  skb->mark = 0;
+  change_type(skb, PACKET_HOST_);  // its Ethernet address is the underlay's, not that of this device
+  __u32 zero = 0;
+  struct accel_counts* count = map_lookup(&counts, &zero);
+  if (count != 0 && skb->gso_size != 0) count->rx_super_packets++;
   return redirect(settings.tun_if_index, BPF_F_INGRESS);
 }
 
@@ -380,5 +408,10 @@ SECTION("tc/door_in") int hopsack_door_in(struct __sk_buff* skb) {
 
 SECTION("tc/door_out") int hopsack_door_out(struct __sk_buff* skb) {
   tail_call(skb, &programs, ACCEL_OUT);
+  return NEXT;
+}
+
+SECTION("tc/door_merged") int hopsack_door_merged(struct __sk_buff* skb) {
+  tail_call(skb, &programs, ACCEL_MERGED);
   return NEXT;
 }

@@ -65,6 +65,7 @@ accel_settings SettingsOf(const AcceleratorOptions& options) {
   settings.outer_bytes = sizeof(iphdr) + (options.protocol == IPPROTO_UDP ? sizeof(udphdr) : 0);
   settings.underlay_if_index = options.underlay_if_index;
   settings.tun_if_index = options.tun_if_index;
+  settings.merging_if_index = options.merging_if_index;
   settings.room_flags = RoomFlags(options);
   settings.header_bytes = options.header_bytes;
   settings.tos_mask = options.tos_mask;
@@ -114,25 +115,31 @@ Accelerator::Accelerator(const AcceleratorOptions& options)
                                   peer_bytes_.get()};
   in_program_ = Load(kInProgram, kInProgramMaps, fds, "hopsack_in");
   out_program_ = Load(kOutProgram, kOutProgramMaps, fds, "hopsack_out");
+  if (options.merged_if_index != 0) merged_program_ = Load(kMergedProgram, kMergedProgramMaps, fds, "hopsack_merged");
 }
 
 void Accelerator::Attach() {
+  if (merged_program_) {
+    merged_link_ = AttachBpfProgram(merged_program_, BpfHook::kIngress, options_.merged_if_index);
+  }
   in_link_ = AttachBpfProgram(in_program_, BpfHook::kIngress, options_.underlay_if_index);
   out_link_ = AttachBpfProgram(out_program_, BpfHook::kEgress, options_.tun_if_index);
 }
 
 Accelerator::Doors Accelerator::OpenDoors() {
-  programs_ = CreateBpfMap({BPF_MAP_TYPE_PROG_ARRAY, sizeof(uint32_t), sizeof(int), ACCEL_DIRECTIONS}, "hopsack_progs");
-  const auto place = [this](uint32_t direction, const UniqueFd& program) {
+  programs_ = CreateBpfMap({BPF_MAP_TYPE_PROG_ARRAY, sizeof(uint32_t), sizeof(int), ACCEL_PROGRAMS}, "hopsack_progs");
+  const auto place = [this](uint32_t which, const UniqueFd& program) {
     const int fd = program.get();
-    SetBpfEntry(programs_, &direction, &fd);
+    SetBpfEntry(programs_, &which, &fd);
   };
   place(ACCEL_IN, in_program_);
   place(ACCEL_OUT, out_program_);
+  if (merged_program_) place(ACCEL_MERGED, merged_program_);
   const std::array<int, 6> fds = {-1, -1, -1, -1, -1, programs_.get()};
   in_door_ = Load(kInDoor, kInDoorMaps, fds, "hopsack_door_in");
   out_door_ = Load(kOutDoor, kOutDoorMaps, fds, "hopsack_door_out");
-  return {in_door_.get(), out_door_.get()};
+  if (merged_program_) merged_door_ = Load(kMergedDoor, kMergedDoorMaps, fds, "hopsack_door_mg");
+  return {in_door_.get(), out_door_.get(), merged_door_.get()};
 }
 
 void Accelerator::Publish(const FibRecords& records, ConstBytes paths) {

@@ -20,6 +20,9 @@ struct AcceleratorOptions {
   sockaddr_in local;
   unsigned underlay_if_index;
   unsigned tun_if_index;
+  /** Two joined links: what is sent out by the first arrives at the second, merged. 0: nothing is merged. */
+  unsigned merging_if_index;
+  unsigned merged_if_index;
   /** Of the outer IPv4 header: IPPROTO_UDP, or IPPROTO_IPIP. */
   uint8_t protocol;
   /** What of the inner type of service, or traffic class, is the outer one's too: ECN (RFC 6040), or all of it. */
@@ -67,10 +70,13 @@ class Accelerator {
   struct Doors {
     int in;
     int out;
+    /** Not open where nothing is merged. */
+    int merged;
   };
   /**
-   * For kernels where Attach() fails: programs for the underlay's ingress and the TUN's egress that whoever attaches
-   * them may leave there. They lead to the real ones as long as this object lives. @throws SystemError
+   * For kernels where Attach() fails: programs for the underlay's ingress, the TUN's egress and the ingress of the
+   * link where packets arrive merged, that whoever attaches them may leave there. They lead to the real ones as long
+   * as this object lives. @throws SystemError
    */
   Doors OpenDoors();
 
@@ -94,9 +100,9 @@ class Accelerator {
 
   AcceleratorOptions options_;
   UniqueFd settings_, routes_v4_, routes_v6_, counts_, peer_bytes_;
-  UniqueFd in_program_, out_program_;
-  UniqueFd in_link_, out_link_;
-  UniqueFd programs_, in_door_, out_door_;
+  UniqueFd in_program_, out_program_, merged_program_;
+  UniqueFd in_link_, out_link_, merged_link_;
+  UniqueFd programs_, in_door_, out_door_, merged_door_;
   Rows rows_v4_, rows_v6_;
 };
 

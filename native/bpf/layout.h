@@ -30,6 +30,8 @@ struct accel_settings {
   __u8 outer_bytes;
   __u32 underlay_if_index;
   __u32 tun_if_index;
+  /** Where TCP packets that arrived singly are sent out to be merged; 0: nowhere, they go to the TUN as they are. */
+  __u32 merging_if_index;
   /** What bpf_skb_adjust_room must know of that which is put in front. */
   __u64 room_flags;
   /** Between the UDP header and the inner packet, at most ACCEL_HEADER_BYTES. */
@@ -94,5 +96,5 @@ struct accel_peer_bytes {
   __u64 received;
 };
 
-/** Of map `programs`: where each direction's program is. */
-enum accel_direction { ACCEL_IN, ACCEL_OUT, ACCEL_DIRECTIONS };
+/** Of map `programs`: which of them is where. */
+enum accel_program { ACCEL_IN, ACCEL_OUT, ACCEL_MERGED, ACCEL_PROGRAMS };

@@ -116,14 +116,13 @@ export class Fleet implements Site {
       hasIpv6: false,
       ...kind,
       network: NETWORK,
-      cable: { mtuBytes: this.#profile.mtuBytes, prefixLength: CABLE_PREFIX_LENGTH },
+      cable: {
+        mtuBytes: this.#profile.mtuBytes,
+        prefixLength: CABLE_PREFIX_LENGTH,
+        ethtool: this.#profile.ethtool,
+      },
     };
-    const lab = await labUp(spec, { signal, progress: () => {} });
-    this.#labs.set(key, lab);
-    if (this.#profile.ethtool.length === 0) return;
-    for (const { netns } of lab.report.hosts) {
-      await run("ip", ["netns", "exec", netns, "ethtool", "-K", "eth0", ...this.#profile.ethtool], { signal });
-    }
+    this.#labs.set(key, await labUp(spec, { signal, progress: () => {} }));
   }
 }
 

@@ -120,7 +120,7 @@ export function podLinkFaults(host: Rtnetlink, plan: PodLinkPlan): string[] {
 function addPair(host: Rtnetlink, linkName: string, { netns, attachment, mtuBytes }: PodLinkPlan): void {
   const peerNetnsFd = openSync(netns, "r");
   try {
-    apply(host, [{ kind: "add-veth", linkName, mtuBytes, peerName: attachment.ifName, peerNetnsFd }]);
+    apply(host, [{ kind: "add-veth", linkName, mtuBytes, peerName: attachment.ifName, peerNetnsFd, queues: null }]);
   } finally {
     closeSync(peerNetnsFd);
   }

@@ -181,7 +181,7 @@ export class Forwarding {
       overheadBytes,
       offloads: options.offloads,
       engine: options.engine === "fou" ? "pump" : options.engine,
-      attachFilters: kernel.attachFilters(options.deviceName),
+      places: kernel.programPlaces(options.deviceName),
       findPaths: (addresses: readonly string[]) => kernel.pathsFrom(this.#backendInput.underlay.address, addresses),
       naive: options.naive,
       checkInnerAddresses: options.checkInnerAddresses,

@@ -11,6 +11,7 @@ import { isAboutTable } from "../kernel/concerns.js";
 import { findFouRival } from "../kernel/fou-rivals.js";
 import { findIpipRival } from "../kernel/ipip-rivals.js";
 import { attachPrograms } from "../kernel/link-programs.js";
+import { openMergingPair } from "../kernel/merging-pair.js";
 import { findOverlap } from "../kernel/overlap.js";
 import { NETLINK_NETFILTER, NFNLGRP_NFTABLES, Reconciler } from "../kernel/reconciler.js";
 import { Rtnetlink } from "../kernel/rtnetlink.js";
@@ -130,10 +131,19 @@ function readText(path: string): string | null {
 
 /** On a device of ours a router advertisement could only come from a peer that wants to be this host's default route. */
 function refuseRouterAdvertisements(linkName: string): void {
+  setIpv6(linkName, "accept_ra", "0");
+}
+
+/** A device that carries packets to another one has no need of addresses of its own, and nothing to say. */
+function switchOffIpv6(linkName: string): void {
+  setIpv6(linkName, "disable_ipv6", "1");
+}
+
+function setIpv6(linkName: string, setting: string, value: string): void {
   try {
-    writeFileSync(`/proc/sys/net/ipv6/conf/${linkName}/accept_ra`, "0");
+    writeFileSync(`/proc/sys/net/ipv6/conf/${linkName}/${setting}`, value);
   } catch {
-    // a kernel without IPv6 hears none
+    // a kernel without IPv6 needs none
   }
 }
 
@@ -179,7 +189,11 @@ function openKernel(): Kernel {
     hasFou: () => rtnetlink.hasFou(),
     findFouRival: (wanted, deviceName) =>
       findFouRival({ links: rtnetlink.links(), fouPorts: rtnetlink.fouPorts(), wanted, deviceName }),
-    attachFilters: (instance) => (programs) => attachPrograms(rtnetlink, instance, programs),
+    programPlaces: (instance) => ({
+      attachFilters: (programs) => attachPrograms(rtnetlink, instance, programs),
+      openMergingPair: (tunIfIndex) =>
+        openMergingPair(rtnetlink, { makeMerge: addon.makePairMerge, silence: switchOffIpv6, instance, tunIfIndex }),
+    }),
     pathsFrom: (source, addresses) => rtnetlink.pathsFrom(source, addresses),
     linkReach: (linkIndex) => linkReach(rtnetlink.routes(), linkIndex),
     isLinkThere: (ifIndex) => rtnetlink.links().some((link) => link.index === ifIndex),

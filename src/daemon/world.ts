@@ -4,7 +4,7 @@ import type { NativeNotifySocket } from "../addon.js";
 import type { Backend, BackendInput, Underlay } from "../backend/backend.js";
 import type { LinkReach } from "../backend/direct-route.js";
 import type { Bird, BirdOptions, Blackhole } from "../bird/bird.js";
-import type { AttachFilters } from "../dataplane/accelerator.js";
+import type { ProgramPlaces } from "../dataplane/accelerator.js";
 import type { Pump, PumpOptions } from "../dataplane/pump.js";
 import type { HopsackError } from "../errors.js";
 import type { OverlapInput } from "../kernel/overlap.js";
@@ -86,8 +86,8 @@ export interface Kernel {
   linkReach(linkIndex: number): LinkReach;
   /** The ways from `source`, an address of this host, as the routes are now; null where there is none. @throws KERNEL_REFUSED */
   pathsFrom(source: string, addresses: readonly string[]): (Path | null)[];
-  /** Where eBPF programs need filters of tc; `instance` is what ours are known by. */
-  attachFilters(instance: string): AttachFilters;
+  /** Where eBPF programs are attached, and have merged what they unwrapped; `instance` is what ours are known by. */
+  programPlaces(instance: string): ProgramPlaces;
   isLinkThere(ifIndex: number): boolean;
   /** What the kernel counts on a device of ours; null when it is not there. */
   linkVolume(name: string): LinkVolume | null;

@@ -43,13 +43,29 @@ interface LinkProgram {
  * Puts programs on their links by filters of tc; the returned function takes them away again.
  * @throws HopsackError when the kernel refuses; none of them stays then
  */
-export type AttachFilters = (programs: readonly LinkProgram[]) => () => void;
+type AttachFilters = (programs: readonly LinkProgram[]) => () => void;
 
 /** How packets of this host get to each address now; null: they do not. @throws HopsackError */
 export type FindPaths = (addresses: readonly string[]) => readonly (Path | null)[];
 
-export interface AcceleratedPump {
+/** Two joined links: what is sent out by one arrives at the other, TCP packets that belong together merged into super-packets. */
+interface MergingPair {
+  readonly sender: { readonly index: number };
+  readonly receiver: { readonly index: number; readonly name: string };
+  /** Both are there, and up. @throws HopsackError */
+  isWhole(): boolean;
+  remove(): void;
+}
+
+/** What the programs need of the kernel beside themselves. */
+export interface ProgramPlaces {
   readonly attachFilters: AttachFilters;
+  /** @throws HopsackError where the kernel cannot */
+  readonly openMergingPair: (tunIfIndex: number) => MergingPair;
+}
+
+export interface AcceleratedPump {
+  readonly places: ProgramPlaces;
   readonly findPaths: FindPaths;
   readonly socket: TunnelSocket;
   readonly underlay: Underlay;
@@ -60,8 +76,8 @@ export interface AcceleratedPump {
 const IP_PROTOCOLS = { udp: IPPROTO_UDP, ipip: IPPROTO_IPIP } as const;
 /** What of the inner type of service the outer header repeats. */
 const [DSCP_AND_ECN, ECN_ALONE] = [0xff, 0x03];
-/** How soon it is noticed that a router has called a path narrower. */
-const NEWS_INTERVAL_MS = 1000;
+/** How soon it is noticed that a router has called a path narrower, or that somebody has taken a merging pair away. */
+const LOOK_INTERVAL_MS = 1000;
 /** Without news: what a router said expires, and rules of routing change without a word. */
 const PATHS_INTERVAL_MS = 60_000;
 const NOTHING: AcceleratorCounts = {
@@ -78,6 +94,13 @@ const NOTHING: AcceleratorCounts = {
 /** What the pump is given, too. */
 type Table = readonly [nextHops: Uint8Array, headers: Uint8Array, routes: Uint8Array, ownSubnets: Uint8Array];
 
+/** What there is when the programs are in their places. */
+interface Attached {
+  readonly peerSlots: number;
+  readonly pair: MergingPair | null;
+  readonly detach: () => void;
+}
+
 export class Accelerator {
   #native: NativeAccelerator | null;
   #report: EngineReport;
@@ -86,6 +109,7 @@ export class Accelerator {
   #lastPeerBytes: readonly PeerBytes[] = [];
   readonly #peerSlots: number;
   readonly #pump: AcceleratedPump;
+  readonly #pair: MergingPair | null;
   readonly #detach: () => void;
   #published: { readonly table: Table; readonly endpoints: readonly string[] } | null = null;
   #measuredAt = 0;
@@ -96,14 +120,15 @@ export class Accelerator {
     pump: AcceleratedPump,
     native: NativeAccelerator | null,
     report: EngineReport,
-    { peerSlots = 0, detach = () => {} }: { readonly peerSlots?: number; readonly detach?: () => void } = {},
+    { peerSlots = 0, pair = null, detach = () => {} }: Partial<Attached> = {},
   ) {
     this.#pump = pump;
     this.#native = native;
     this.#report = report;
     this.#peerSlots = peerSlots;
+    this.#pair = pair;
     this.#detach = detach;
-    if (native !== null) this.#timer = setInterval(() => this.#hearNews(native), NEWS_INTERVAL_MS).unref();
+    if (native !== null) this.#timer = setInterval(() => this.#look(native), LOOK_INTERVAL_MS).unref();
   }
 
   static open(
@@ -112,9 +137,14 @@ export class Accelerator {
     pumps: { readonly sourcePorts: readonly number[]; readonly peerSlots: number },
     pump: AcceleratedPump,
   ): Accelerator {
-    const { underlay, socket } = pump;
+    const { underlay, socket, engine } = pump;
     const objection = objectionTo(addon, pump);
     if (objection !== null) return new Accelerator(pump, null, { name: "pump", reason: objection });
+    const { pair, obstacle } = openMerging(addon, tun, pump);
+    if (engine === "auto" && obstacle !== null) {
+      const reason = `${underlay.linkName} does not carry super-packets whole, and only the pump merges what arrives in pieces (${obstacle})`;
+      return new Accelerator(pump, null, { name: "pump", reason });
+    }
     let native: NativeAccelerator | null = null;
     try {
       native = new addon.Accelerator({
@@ -122,6 +152,8 @@ export class Accelerator {
         bindPort: socket.port,
         underlayIfIndex: underlay.linkIndex,
         tunIfIndex: tun.ifIndex,
+        mergingIfIndex: pair?.sender.index ?? 0,
+        mergedIfIndex: pair?.receiver.index ?? 0,
         protocol: IP_PROTOCOLS[socket.protocol],
         tosMask: socket.isDscpInherited ? DSCP_AND_ECN : ECN_ALONE,
         ...pumps,
@@ -130,13 +162,14 @@ export class Accelerator {
         expectedV4: expectedHeader(socket, 4),
         expectedV6: expectedHeader(socket, 6),
       });
-      const { how, detach } = attach(native, tun, pump);
-      const why =
-        pump.engine === "ebpf" ? "asked for by --engine ebpf" : `${underlay.linkName} carries super-packets whole`;
-      const report: EngineReport = { name: "ebpf", reason: `${why}; ${how}` };
-      return new Accelerator(pump, native, report, { peerSlots: pumps.peerSlots, detach });
+      const { how, detach } = attach(native, tun, pair, pump);
+      const merging = wordsOf(underlay.linkName, pair, obstacle);
+      const words = engine === "ebpf" ? ["asked for by --engine ebpf", how, merging] : [merging, how];
+      const report: EngineReport = { name: "ebpf", reason: words.join("; ") };
+      return new Accelerator(pump, native, report, { peerSlots: pumps.peerSlots, pair, detach });
     } catch (error) {
       native?.close();
+      pair?.remove();
       return new Accelerator(pump, null, { name: "pump", reason: refusal(error) });
     }
   }
@@ -189,6 +222,26 @@ export class Accelerator {
     }
   }
 
+  /** What happens without a word to this process. */
+  #look(native: NativeAccelerator): void {
+    if (this.#isPairBroken()) {
+      this.close();
+      const { name } = this.#pair?.receiver ?? { name: "" };
+      const reason = `${name}, which merged what arrived in pieces, was removed or switched off; a restart makes it anew`;
+      this.#report = { name: "pump", reason };
+    } else {
+      this.#hearNews(native);
+    }
+  }
+
+  #isPairBroken(): boolean {
+    try {
+      return this.#pair !== null && !this.#pair.isWhole();
+    } catch {
+      return false; // the kernel does not answer; it is asked again
+    }
+  }
+
   /** A router tells sockets that a path is narrower, and the kernel remembers it; here there are only the programs, who saw it say so. */
   #hearNews(native: NativeAccelerator): void {
     const { path_news } = native.counts();
@@ -222,6 +275,7 @@ export class Accelerator {
     native.close(); // what is still attached by filters leads nowhere from here on
     this.#native = null;
     this.#detach();
+    this.#pair?.remove();
   }
 }
 
@@ -245,7 +299,8 @@ export function expectedHeader(
 function attach(
   native: NativeAccelerator,
   tun: { readonly name: string; readonly ifIndex: number },
-  { underlay, attachFilters }: AcceleratedPump,
+  pair: MergingPair | null,
+  { underlay, places }: AcceleratedPump,
 ): { readonly how: string; readonly detach: () => void } {
   try {
     native.attach();
@@ -253,11 +308,16 @@ function attach(
   } catch (error) {
     if (errnoOf(error) !== "EINVAL") throw error;
   }
-  const { inFd, outFd } = native.openDoors();
-  const way = { linkIndex: underlay.linkIndex, linkName: underlay.linkName };
-  const detach = attachFilters([
-    { ...way, direction: "ingress", programFd: inFd },
-    { linkIndex: tun.ifIndex, linkName: tun.name, direction: "egress", programFd: outFd },
+  const { inFd, outFd, mergedFd } = native.openDoors();
+  const place = ({ index, name }: { readonly index: number; readonly name: string }) => ({
+    linkIndex: index,
+    linkName: name,
+  });
+  const way = { index: underlay.linkIndex, name: underlay.linkName };
+  const detach = places.attachFilters([
+    ...(pair === null ? [] : [{ ...place(pair.receiver), direction: "ingress" as const, programFd: mergedFd }]),
+    { ...place(way), direction: "ingress", programFd: inFd },
+    { ...place({ index: tun.ifIndex, name: tun.name }), direction: "egress", programFd: outFd },
   ]);
   return { how: "by tc filters", detach };
 }
@@ -267,10 +327,28 @@ function objectionTo(addon: NativeAddon, { engine, naive, underlay }: Accelerate
   if (engine === "pump") return "--engine pump, the default";
   if (naive) return "--naive is a way of the pump";
   if (!addon.isEthernet(underlay.linkName)) return `${underlay.linkName} is no Ethernet link`;
-  if (engine === "ebpf") return null;
-  return addon.carriesSuperPackets(underlay.linkName)
-    ? null
-    : `${underlay.linkName} does not carry super-packets whole, and the pump merges what arrives in pieces`;
+  return null;
+}
+
+/** A link that cuts super-packets delivers their pieces, and a device takes them one by one unless somebody merges them. */
+function openMerging(
+  addon: NativeAddon,
+  tun: { readonly ifIndex: number },
+  { underlay, places }: AcceleratedPump,
+): { readonly pair: MergingPair | null; readonly obstacle: string | null } {
+  if (addon.carriesSuperPackets(underlay.linkName)) return { pair: null, obstacle: null };
+  try {
+    return { pair: places.openMergingPair(tun.ifIndex), obstacle: null };
+  } catch (error) {
+    return { pair: null, obstacle: messageOf(error) };
+  }
+}
+
+function wordsOf(linkName: string, pair: MergingPair | null, obstacle: string | null): string {
+  if (pair !== null) return `${pair.receiver.name} merges what arrives in pieces`;
+  return obstacle === null
+    ? `${linkName} carries super-packets whole`
+    : `nothing merges what arrives in pieces (${obstacle})`;
 }
 
 function refusal(error: unknown): string {

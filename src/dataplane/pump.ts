@@ -7,11 +7,11 @@ import type { Prefix } from "../net/prefix.js";
 import type { PumpRoute } from "../plan/plan.js";
 import {
   Accelerator,
-  type AttachFilters,
   type CarriedByKernel,
   type Engine,
   type EngineReport,
   type FindPaths,
+  type ProgramPlaces,
 } from "./accelerator.js";
 import { encodeFib, encodeSubnets } from "./fib-records.js";
 import { type PeerBytesReading, PeerSlots } from "./peer-slots.js";
@@ -28,8 +28,8 @@ export interface PumpOptions {
   /** flannel's loop instead of the batched one. */
   readonly naive: boolean;
   readonly engine: Engine;
-  readonly attachFilters: AttachFilters;
   readonly findPaths: FindPaths;
+  readonly places: ProgramPlaces;
   readonly checkInnerAddresses: boolean;
   /** How many peers have their bytes counted one by one. */
   readonly countedPeers: number;

@@ -11,6 +11,7 @@ import { birdRouteRemovals } from "./bird-routes.js";
 import { deviceAlias } from "./device-alias.js";
 import { ForwardRules } from "./forward-rules.js";
 import { leftFilters } from "./link-programs.js";
+import { isMergingEnd } from "./merging-pair.js";
 import { changeRules, listRules, type NftPurpose } from "./nft.js";
 import { guardTableName, tableName } from "./own-table.js";
 import type { Rtnetlink } from "./rtnetlink.js";
@@ -98,6 +99,7 @@ function kernelLeftover(kind: Leftover["kind"], change: Change, { rtnetlink }: L
 
 function isLeftDevice(link: Link, routes: readonly Route[], { deviceName, hasFlannel }: LeftoverQuery): boolean {
   if (isMadeKind(link.kind) && link.alias === deviceAlias(deviceName)) return true;
+  if (isMergingEnd(link, deviceName)) return true;
   // A TUN device that a process has open runs, and goes with that process.
   if (link.kind === "tun" && link.isRunning) return false;
   const hasOurRoute = routes.some((route) => isOurs(route) && isOn(route, link));

@@ -32,11 +32,15 @@ async function joinByBridge({ bridgeNetns, hosts, etcd }: Topology, signal: Abor
   await ipBatch(bridgeNetns, [...bridgeLines, ...etcdLines, ...(etcd.length > 0 ? ["link set lo up"] : [])], signal);
 }
 
-async function joinByCable({ hosts }: Topology, { mtuBytes }: Cable, signal: AbortSignal): Promise<void> {
+async function joinByCable({ hosts }: Topology, { mtuBytes, ethtool }: Cable, signal: AbortSignal): Promise<void> {
   const [first, second] = hosts;
   if (first === undefined || second === undefined) throw new Error("planTopology() lets a cable join two hosts only");
   const cable = `link add eth0 mtu ${mtuBytes} type veth peer name eth0 mtu ${mtuBytes} netns ${second.netns}`;
   await ipBatch(first.netns, [cable], signal);
+  if (ethtool.length === 0) return;
+  for (const { netns } of hosts) {
+    await run("ip", ["netns", "exec", netns, "ethtool", "-K", "eth0", ...ethtool], { signal });
+  }
 }
 
 /** The host's cable: its end in the bridge's namespace carries the host's name. */

@@ -58,6 +58,8 @@ export interface Cable {
   readonly mtuBytes: number;
   /** Of the hosts' addresses on it. */
   readonly prefixLength: number;
+  /** For `ethtool -K eth0` on both hosts, before a daemon starts; empty: everything as it comes. */
+  readonly ethtool: readonly string[];
 }
 
 export interface PodPlan {

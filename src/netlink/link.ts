@@ -90,13 +90,15 @@ export interface NewIpipLink {
   readonly ipip: NewIpip;
 }
 
-/** Two joined devices that are to be made: one here, its peer in another network namespace. */
+/** Two joined devices that are to be made. */
 export interface NewVethLink {
   readonly linkName: string;
   readonly mtuBytes: number;
   readonly peerName: string;
-  /** An open descriptor of the peer's namespace. */
-  readonly peerNetnsFd: number;
+  /** An open descriptor of the peer's namespace; null: this one. */
+  readonly peerNetnsFd: number | null;
+  /** Of each end, so that as many processors may carry packets at once; null: as the kernel has it. */
+  readonly queues: number | null;
 }
 
 const IFLA = {
@@ -109,6 +111,8 @@ const IFLA = {
   alias: 20,
   stats64: 23,
   netnsFd: 28,
+  txQueues: 31,
+  rxQueues: 32,
 };
 const IFLA_INFO = { kind: 1, data: 2 };
 /** linux/veth.h: an ifinfomsg and its attributes. */
@@ -190,18 +194,20 @@ function ipipInfo(data: Uint8Array): Uint8Array {
 
 /** Fails with EEXIST when either name is taken in its namespace. */
 export function encodeVethLinkAdd(sequence: number, link: NewVethLink): Uint8Array {
-  const mtu = { type: IFLA.mtu, value: u32(link.mtuBytes) };
+  const { peerNetnsFd, queues } = link;
+  const both: Attribute[] = [{ type: IFLA.mtu, value: u32(link.mtuBytes) }];
+  if (queues !== null) both.push(...[IFLA.txQueues, IFLA.rxQueues].map((type) => ({ type, value: u32(queues) })));
   const peer = encodeAttributes([
     { type: IFLA.name, value: text(link.peerName) },
-    mtu,
-    { type: IFLA.netnsFd, value: u32(link.peerNetnsFd) },
+    ...both,
+    ...(peerNetnsFd === null ? [] : [{ type: IFLA.netnsFd, value: u32(peerNetnsFd) }]),
   ]);
   const data = encodeAttributes([{ type: VETH_INFO_PEER, value: Buffer.concat([linkBody(0, null), peer]) }]);
   const info = encodeAttributes([
     { type: IFLA_INFO.kind, value: text("veth") },
     { type: IFLA_INFO.data, value: data },
   ]);
-  const attributes = [{ type: IFLA.name, value: text(link.linkName) }, mtu, { type: IFLA.info, value: info }];
+  const attributes = [{ type: IFLA.name, value: text(link.linkName) }, ...both, { type: IFLA.info, value: info }];
   const flags = MessageFlag.request | MessageFlag.ack | MessageFlag.create | MessageFlag.exclusive;
   return encodeMessage({ type: MessageType.newLink, flags, sequence }, linkBody(0, null), attributes);
 }

@@ -106,7 +106,7 @@ t.test("netlink messages", async () => {
   const vxlan = { vni: 1, port: 8472, ...underlay, isLearning: true, hasUdpChecksum: true, isGroupPolicy: false };
   const written: Uint8Array[] = [
     encodeAddressAdd(1, 3, "10.244.1.0/32"),
-    encodeVethLinkAdd(1, { linkName: "a", peerName: "b", mtuBytes: 1450, peerNetnsFd: 3 }),
+    encodeVethLinkAdd(1, { linkName: "a", peerName: "b", mtuBytes: 1450, peerNetnsFd: 3, queues: 2 }),
     encodeNeighborSet(1, { linkIndex: 3, address: "10.244.2.0", macAddress }),
     encodeFdbSet(1, { linkIndex: 3, macAddress, endpoint: "192.168.50.11" }),
     encodeRouteAdd(1, { prefix: "10.244.2.0/24", linkIndex: 3, gateway: "10.0.0.1", isOnLink: true, metric: null }),

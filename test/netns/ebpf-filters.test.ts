@@ -6,7 +6,7 @@ import { spawnSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
 import t, { type Test } from "tap";
-import { BEFORE_TCX, carried, EBPF, startPair, UDP } from "../support/accelerated.js";
+import { BEFORE_TCX, carried, cutSuperPackets, EBPF, startPair, UDP } from "../support/accelerated.js";
 import { Daemon, type Host, makeHost, withDaemons } from "../support/hopsackd.js";
 import { run, until } from "../support/netns.js";
 import { Place } from "../support/place.js";
@@ -39,6 +39,20 @@ withDaemons(t, import.meta.url, async () => {
     t.ok(carried(place, b).received > 0);
     t.match(await daemons[0].stop(), { status: 0 });
     t.equal(controls(a), before);
+  });
+
+  t.test("what arrives in pieces is merged behind a filter, too", async (t) => {
+    cutSuperPackets(t, [a, b], "off");
+    const { place, daemons } = await startBoth(t);
+    t.match(place.status(b).engine?.reason, /by tc filters; hopgro\d+b merges /);
+    const bytes = randomBytes(STREAM_BYTES);
+    const before = place.status(b).traffic?.received;
+    t.equal(await received(a, b, "10.244.2.0", bytes), sha256(bytes));
+    const after = place.status(b).traffic?.received;
+    t.equal(after?.tunCalls, before?.tunCalls, "not one by the pump");
+    t.ok((after?.superPackets ?? 0) > (before?.superPackets ?? 0));
+    t.match(await daemons[1].stop(), { status: 0 });
+    t.notMatch(run("ip -n b link"), "hopgro");
   });
 
   t.test("a clsact and a filter that were there before stay, and who decides first is obeyed", async (t) => {

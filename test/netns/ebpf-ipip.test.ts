@@ -48,7 +48,7 @@ const carrier = (own: Host, peer: Host, { subnet, ownSubnet, tosMask, underlay }
   globalThis.device = pump; // or it goes with the next garbage collection
   const nothing = { value: new Uint8Array(), mask: new Uint8Array() };
   const accelerator = new addon.Accelerator({
-    bindAddress: "${own.address}", bindPort: 0, underlayIfIndex: ${underlay}, tunIfIndex: pump.tunIfIndex,
+    bindAddress: "${own.address}", bindPort: 0, underlayIfIndex: ${underlay}, tunIfIndex: pump.tunIfIndex, mergingIfIndex: 0, mergedIfIndex: 0,
     protocol: 4, tosMask: ${tosMask}, sourcePorts: [], peerSlots: 1, headerBytes: 0, endsInEthernet: false, expectedV4: nothing, expectedV6: nothing,
   });
   accelerator.attach();

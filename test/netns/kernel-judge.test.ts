@@ -14,6 +14,7 @@ import {
   type World,
   withRoutes,
 } from "../support/kernel-judge.js";
+import { run } from "../support/netns.js";
 import { Place } from "../support/place.js";
 
 const FLOWS = Number(process.env.HOPSACK_JUDGE_FLOWS ?? 1500);
@@ -30,10 +31,23 @@ interface Way {
   readonly wire: Wire;
   readonly flags: readonly string[];
   readonly order: Order;
+  /** The hosts' links cut super-packets. */
+  readonly isCut?: boolean;
 }
 
 const UDP_PUMP: Way = { name: "udp, the pump", wire: UDP, flags: PUMP, order: "flow" };
 const UDP_EBPF: Way = { name: "udp, the eBPF engine", wire: UDP, flags: EBPF, order: "none" };
+const UDP_EBPF_PIECES: Way = {
+  ...UDP_EBPF,
+  name: "udp, the eBPF engine, merging what arrives in pieces",
+  isCut: true,
+};
+const VXLAN_EBPF_PIECES: Way = {
+  ...UDP_EBPF_PIECES,
+  name: "vxlan, the eBPF engine, merging what arrives in pieces",
+  wire: VXLAN,
+  flags: [...VXLAN.flags, ...EBPF],
+};
 const VXLAN_PUMP: Way = {
   name: "vxlan in user space",
   wire: VXLAN,
@@ -55,6 +69,7 @@ interface Trial {
 
 const TRIALS: readonly Trial[] = [
   { superMtuBytes: null, ways: [UDP_PUMP, withoutOffloads(UDP_PUMP), VXLAN_PUMP, withoutOffloads(VXLAN_PUMP)] },
+  { superMtuBytes: null, ways: [UDP_EBPF_PIECES, VXLAN_EBPF_PIECES] },
   // A TCP super-packet of another engine than the pump comes over veth uncut, and nobody says how long its segments were: as long as fits.
   { superMtuBytes: UDP.mtuBytes, ways: [UDP_EBPF, withoutOffloads(UDP_EBPF)] },
 ];
@@ -74,6 +89,10 @@ async function startDaemons(t: Test, { a, b }: World, { wire, flags }: Way) {
 }
 
 async function testWay(t: Test, world: World, way: Way, round: Round, plain: Seen): Promise<void> {
+  if (way.isCut) {
+    cutSuperPackets(world, "off");
+    t.teardown(() => cutSuperPackets(world, "on"));
+  }
   const { place, pids } = await startDaemons(t, world, way);
   await isConnected(world);
   const seen = round.replay(world, pids);
@@ -86,6 +105,11 @@ async function testWay(t: Test, world: World, way: Way, round: Round, plain: See
   const isMerged = (received?.superPackets ?? 0) > 0;
   t.equal(isMerged, !way.flags.includes("none"), "the pump merges when it may");
   if (way.flags.includes("ebpf")) t.ok(carried(place, world.b).received > 0, "the programs carried");
+}
+
+function cutSuperPackets({ a, b }: World, offloads: "on" | "off"): void {
+  const words = ["tso", "gso", "tx-udp-segmentation"].map((feature) => `${feature} ${offloads}`).join(" ");
+  for (const { name } of [a, b]) run(`ip netns exec ${name} ethtool -K eth0 ${words}`);
 }
 
 withDaemons(

@@ -151,7 +151,7 @@ inOwnNamespace(t, import.meta.url, () => {
     t.teardown(() => run("ip netns delete kernel-pod"));
     const before = ipJson("link").length;
     const fd = openSync(netns, "r");
-    const pair = { linkName: "hsk1", mtuBytes: 1400, peerName: "eth0", peerNetnsFd: fd };
+    const pair = { linkName: "hsk1", mtuBytes: 1400, peerName: "eth0", peerNetnsFd: fd, queues: null };
     const [made, again] = rtnetlink.apply([
       { kind: "add-veth", ...pair },
       { kind: "add-veth", ...pair, linkName: "hsk2" },

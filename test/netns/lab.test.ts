@@ -93,7 +93,7 @@ t.test("the root namespace gets no link", { skip }, async (t) => {
 
 t.test("two hosts can be joined by a cable of any MTU, with a network of any size", { skip: skipCli }, async (t) => {
   const name = freshName(t);
-  const cable = { mtuBytes: 4000, prefixLength: 16 };
+  const cable = { mtuBytes: 4000, prefixLength: 16, ethtool: [] };
   const { report } = await up(specOf(name, { cable, network: "10.64.0.0/10" }), { daemonEntry: DAEMON });
   const network = readFileSync(`${LABS_FOLDER}/${name}/store/config.json`, "utf8");
   t.match(JSON.parse(network), { Network: "10.64.0.0/10" });

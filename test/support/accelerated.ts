@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Test } from "tap";
 import { Daemon, type Host } from "./hopsackd.js";
-import { until } from "./netns.js";
+import { run, until } from "./netns.js";
 import { Place } from "./place.js";
 import { startScript } from "./traffic.js";
 
@@ -86,6 +86,15 @@ export async function startPair(
   await until("both know each other", () => hosts.every((host) => place.status(host).peers.length === 1));
 
   return { place, daemons };
+}
+
+/** Whether their links carry super-packets whole; as they come once the test has ended. */
+export function cutSuperPackets(t: Test, hosts: readonly Host[], offloads: "on" | "off"): void {
+  const set = (state: string): void => {
+    for (const { name } of hosts) run(`ip netns exec ${name} ethtool -K eth0 tso ${state} gso ${state}`);
+  };
+  set(offloads);
+  t.teardown(() => set("on"));
 }
 
 /** Packets that the programs have carried. */

@@ -169,7 +169,12 @@ export class Trial {
         findFouRival: () => this.faults.fouRival ?? null,
         linkReach: () => this.reach,
         watchTables: () => () => {},
-        attachFilters: () => () => () => {},
+        programPlaces: () => ({
+          attachFilters: () => () => {},
+          openMergingPair: () => {
+            throw new Error("no pair in this world");
+          },
+        }),
         pathsFrom: () => [],
         openReconciler: (events) => {
           this.events = events;

@@ -9,6 +9,7 @@ import type { Test } from "tap";
 import {
   BEFORE_TCX,
   carried,
+  cutSuperPackets,
   datagramsReceived,
   EBPF,
   SEGMENT_BYTES,
@@ -92,6 +93,18 @@ function declare(t: Test, wire: Wire, { a, b, podA, podB, lan }: World): void {
       t.equal(await datagramsReceived(podA, podB, podB.address, payload), sha256(payload));
     });
   }
+
+  t.test("to pods from links that cut super-packets: merged by the pair, both ways", async (t) => {
+    cutSuperPackets(t, [a, b], "off");
+    const place = await startBoth(t);
+    const bytes = randomBytes(STREAM_BYTES);
+    const before = place.status(b).traffic?.received;
+    t.equal(await received(podA, podB, podB.address, bytes), sha256(bytes));
+    const after = place.status(b).traffic?.received;
+    t.equal(after?.tunCalls, before?.tunCalls, "not one by the pump");
+    t.ok((after?.superPackets ?? 0) > (before?.superPackets ?? 0));
+    t.equal(await received(podB, podA, podA.address, bytes), sha256(bytes));
+  });
 
   t.test(
     "through NAT and out of a link without TSO, both ways",

@@ -1,10 +1,12 @@
 // The eBPF engine, the same on every wire it speaks: which packets the programs carry, which they leave to the pump, and what stays when they go.
 //
 //   [a 192.168.50.10, 10.244.1.0/24] ── br0 ── [b 192.168.50.11, 10.244.2.0/24]
+import { execFileSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import type { Test } from "tap";
 import {
   carried,
+  cutSuperPackets,
   datagramsReceived,
   EBPF,
   forge,
@@ -16,7 +18,7 @@ import {
   type Wire,
 } from "./accelerated.js";
 import { Daemon, type Host, makeHost, withDaemons } from "./hopsackd.js";
-import { run, until } from "./netns.js";
+import { ipJson, run, until } from "./netns.js";
 import { ping, pings, received, sha256 } from "./traffic.js";
 
 const STREAM_BYTES = 20_000_000;
@@ -155,16 +157,112 @@ function declare(t: Test, wire: Wire, a: Host, b: Host): void {
     t.equal(daemon.lines.filter(({ event }) => event === "engine_not_used").length, 1);
   });
 
-  t.test("auto takes the programs where super-packets arrive whole, and the pump where they do not", async (t) => {
-    for (const [tso, engine] of [
-      ["on", "ebpf"],
-      ["off", "pump"],
+  t.test("auto takes the programs, whether super-packets arrive whole or in pieces that are merged", async (t) => {
+    for (const [offloads, reason] of [
+      ["on", /^eth0 carries super-packets whole; by tcx$/],
+      ["off", /^hopgro\d+b merges what arrives in pieces; by tcx$/],
     ] as const) {
-      run(`ip netns exec a ethtool -K eth0 tso ${tso}`);
+      cutSuperPackets(t, [a, b], offloads);
       const { place, daemons } = await startBoth(t, () => ["--engine", "auto"]);
-      t.match(place.status(a).engine, { name: engine });
+      t.match(place.status(a).engine, { name: "ebpf", reason });
       for (const daemon of daemons) await daemon.stop();
     }
-    run("ip netns exec a ethtool -K eth0 tso on");
   });
+
+  t.test("a stream that arrives in pieces is merged, byte for byte, and nothing is left of the pair", async (t) => {
+    cutSuperPackets(t, [a, b], "off");
+    const { place, daemons } = await startBoth(t);
+    t.match(place.status(b).engine?.reason, /^asked for by --engine ebpf; by tcx; hopgro\d+b merges /);
+    const bytes = randomBytes(STREAM_BYTES);
+    const before = place.status(b).traffic?.received;
+    const carriedBefore = carried(place, b).received;
+    const silent = arrived(b, pairOf(b)[0] ?? "");
+    t.equal(await received(a, b, "10.244.2.0", bytes), sha256(bytes));
+    const after = place.status(b).traffic?.received;
+    t.equal(after?.tunCalls, before?.tunCalls, "not one by the pump");
+    const packets = carried(place, b).received - carriedBefore;
+    t.ok(packets >= STREAM_BYTES / wire.mtuBytes, `${packets} packets on the wire`);
+    const superPackets = (after?.superPackets ?? 0) - (before?.superPackets ?? 0);
+    t.ok(superPackets >= STREAM_BYTES / 65_535 && superPackets < packets / 2, `${superPackets} super-packets`);
+    t.equal(arrived(b, pairOf(b)[0] ?? ""), silent, "the sending end hears nothing");
+    for (const daemon of daemons) t.match(await daemon.stop(), { status: 0 });
+    t.strictSame([pairOf(a), pairOf(b)], [[], []]);
+  });
+
+  t.test("what others send into the pair does not reach the TUN", async (t) => {
+    cutSuperPackets(t, [a, b], "off");
+    await startBoth(t);
+    const before = tcpReceived(b);
+    const [sender = "", receiver = ""] = pairOf(b);
+    const heard = arrived(b, receiver);
+    sendFrame(b, sender);
+    await until("the frame has arrived at the other end", () => arrived(b, receiver) > heard);
+    t.equal(tcpReceived(b), before, "no socket was asked for");
+    t.equal(await received(a, b, "10.244.2.0", randomBytes(1000)).then((hash) => hash.length), 64);
+    t.ok(tcpReceived(b) > before, "others are");
+  });
+
+  t.test("a pair that somebody removes or switches off: the pump goes on, and the status says why", async (t) => {
+    for (const deed of ["link del", "link set down dev"]) {
+      cutSuperPackets(t, [a, b], "off");
+      const { place, daemons } = await startBoth(t);
+      run(`ip -n b ${deed} ${pairOf(b)[1]}`);
+      await until("the pump has taken over", () => place.status(b).engine?.name === "pump");
+      t.match(place.status(b).engine?.reason, /^hopgro\d+b, which merged .* was removed or switched off; a restart /);
+      const bytes = randomBytes(STREAM_BYTES);
+      t.equal(await received(a, b, "10.244.2.0", bytes), sha256(bytes));
+      t.strictSame(pairOf(b), []);
+      for (const daemon of daemons) await daemon.stop();
+    }
+  });
+
+  t.test("the pair of a killed daemon goes with the next start, or with cleanup", async (t) => {
+    cutSuperPackets(t, [a, b], "off");
+    const first = await startBoth(t);
+    const [left] = pairOf(b);
+    first.daemons[1].kill("SIGKILL");
+    await first.daemons[1].ended;
+    t.equal(pairOf(b)[0], left, "it is still there");
+    await first.daemons[0].stop();
+    const second = await startBoth(t);
+    t.equal(pairOf(b).length, 2, "one, not two");
+    t.ok(pings(a, "10.244.2.0"));
+    second.daemons[1].kill("SIGKILL");
+    await second.daemons[1].ended;
+    t.match(second.place.cleanUp(b), /removed device hopgro\d+b\nremoved device hopgro\d+a\n/);
+    t.strictSame(pairOf(b), []);
+  });
+}
+
+/** Names of the devices that merge: sender and receiver, or none. */
+function pairOf({ name }: Host): string[] {
+  const links = ipJson(`-n ${name} link show type veth`) as { ifname: string }[];
+  return links
+    .map(({ ifname }) => ifname)
+    .filter((ifname) => ifname.startsWith("hopgro"))
+    .sort();
+}
+
+/** Packets that have arrived on a device. */
+function arrived({ name }: Host, device: string): number {
+  const [link] = ipJson(`-n ${name} -s link show dev ${device}`) as { stats64: { rx: { packets: number } } }[];
+  return link?.stats64.rx.packets ?? 0;
+}
+
+/** TCP packets that the host's kernel has taken, whosever they are. */
+function tcpReceived({ name }: Host): number {
+  const [names = "", values = ""] = run(`ip netns exec ${name} cat /proc/net/snmp`).match(/^Tcp: .*$/gm) ?? [];
+  return Number(values.split(" ")[names.split(" ").indexOf("InSegs")]);
+}
+
+/** An inner packet of a's as it comes out of the tunnel, by a device of b's. */
+function sendFrame({ name }: Host, device: string): void {
+  const script = `
+import socket, struct
+ip = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 40, 0, 0x4000, 64, 6, 0, socket.inet_aton("10.244.1.0"), socket.inet_aton("10.244.2.0"))
+tcp = struct.pack("!HHIIBBHHH", 7000, 7000, 1, 1, 0x50, 0x10, 1000, 0, 0)
+s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+s.bind(("${device}", 0))
+s.send(bytes(12) + b"\\x08\\x00" + ip + tcp)`;
+  execFileSync("ip", ["netns", "exec", name, "python3", "-c", script]);
 }

@@ -11,7 +11,7 @@ import {
 } from "../../../src/lab/topology.js";
 
 const SPEC: LabSpec = { name: "lab", hosts: 2, podsPerHost: 1, backend: "udp", hasIpv6: false, daemonArgs: [] };
-const CABLE = { mtuBytes: 1500, prefixLength: 16 };
+const CABLE = { mtuBytes: 1500, prefixLength: 16, ethtool: [] };
 
 t.test("hosts and pods are numbered, and carry the lab's name", async (t) => {
   const topology = planTopology({ ...SPEC, name: "my-lab", hosts: 3, podsPerHost: 2 });

@@ -34,7 +34,7 @@ const CHANGES: [Parameters<typeof encodeChange>[1], number, string][] = [
     "flannel.1 vni 1 port 8472",
   ],
   [
-    { kind: "add-veth", linkName: "hsk0123456789ab", mtuBytes: 1450, peerName: "eth0", peerNetnsFd: 5 },
+    { kind: "add-veth", linkName: "hsk0123456789ab", mtuBytes: 1450, peerName: "eth0", peerNetnsFd: 5, queues: null },
     MessageType.newLink,
     "hsk0123456789ab peer eth0",
   ],
