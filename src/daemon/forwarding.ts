@@ -239,7 +239,7 @@ export class Forwarding {
     }
     const isBirdChanged = bgp !== undefined && (await this.#parts.bird.follow(bgp));
     const isTableChanged = this.#publish(table);
-    if (!isTableChanged && !wasReachKnown) this.#pump?.measurePaths();
+    if (!wasReachKnown) this.#pump?.measurePaths();
     if (this.#pump !== null) this.#engineNote.note(log, this.#parts.options.engine, this.#reportOf(this.#pump));
     this.#startPump();
     const isCommandRun = commands !== undefined && (await this.#parts.commands.follow(commands));

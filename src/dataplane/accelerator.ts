@@ -112,6 +112,8 @@ export class Accelerator {
   readonly #pair: MergingPair | null;
   readonly #detach: () => void;
   #published: { readonly table: Table; readonly endpoints: readonly string[] } | null = null;
+  /** To the hosts of the table, as the kernel said when all were asked for, or when the host was new. */
+  #paths: ReadonlyMap<string, Path | null> = new Map();
   #measuredAt = 0;
   #newsHeard = 0;
   readonly #timer: NodeJS.Timeout | undefined;
@@ -195,30 +197,32 @@ export class Accelerator {
 
   /** The host's routes have changed, and with them perhaps by whom a host is reached, and how long a packet to it may be. */
   measurePaths(): void {
+    this.#paths = new Map();
     if (this.#published !== null) this.publish(this.#published.table, this.#published.endpoints);
   }
 
   /** Packets leave by the underlay's link; what the kernel would send by another one is the pump's. */
   #pathsTo(endpoints: readonly string[]): (PathRecord | null)[] {
     const { linkIndex, mtuBytes } = this.#pump.underlay;
-    const addresses = [...new Set(endpoints)];
-    const paths = new Map(this.#ask(addresses).map((path, i) => [addresses[i], path]));
+    this.#ask([...new Set(endpoints)]);
     return endpoints.map((address) => {
-      const path = paths.get(address) ?? null;
+      const path = this.#paths.get(address) ?? null;
       if (path?.linkIndex !== linkIndex) return null;
       return { neighbor: path.neighbor, mtuBytes: Math.min(path.mtuBytes ?? mtuBytes, mtuBytes) };
     });
   }
 
-  /** A kernel that does not answer is asked again in a second; until then the pump carries everything. */
-  #ask(addresses: readonly string[]): readonly (Path | null)[] {
+  /** For those that are new. A kernel that does not answer is asked again in a second; until then the pump carries everything. */
+  #ask(addresses: readonly string[]): void {
+    const known = this.#paths;
+    const unknown = addresses.filter((address) => !known.has(address));
     try {
-      const paths = this.#pump.findPaths(addresses);
-      this.#measuredAt = performance.now();
-      return paths;
+      const found = new Map(this.#pump.findPaths(unknown).map((path, i) => [unknown[i], path]));
+      if (known.size === 0) this.#measuredAt = performance.now();
+      this.#paths = new Map(addresses.map((address) => [address, known.get(address) ?? found.get(address) ?? null]));
     } catch {
+      this.#paths = new Map();
       this.#measuredAt = Number.NEGATIVE_INFINITY;
-      return [];
     }
   }
 

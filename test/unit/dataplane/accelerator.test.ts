@@ -1,8 +1,15 @@
-// What the kernel's shortcut compares at once, of what the pump asks field by field.
+// What the kernel's shortcut compares at once, of what the pump asks field by field; and what it asks the kernel.
 import t from "tap";
-import type { HeaderCheck } from "../../../src/addon.js";
-import { expectedHeader } from "../../../src/dataplane/accelerator.js";
+import type { HeaderCheck, NativeAddon } from "../../../src/addon.js";
+import {
+  type AcceleratedPump,
+  Accelerator,
+  expectedHeader,
+  type FindPaths,
+} from "../../../src/dataplane/accelerator.js";
 import { encodePaths } from "../../../src/dataplane/fib-records.js";
+import { HopsackError } from "../../../src/errors.js";
+import type { Path } from "../../../src/netlink/route.js";
 
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString("hex");
 const reason = "wrong_vni";
@@ -37,3 +44,66 @@ t.test("a path is its neighbour and a length that no IP packet exceeds; no path 
   ]);
   t.equal(hex(paths), "c0a83201dc050000" + "0000000000000000" + "0a000002ffff0000");
 });
+
+t.test(
+  "the kernel is asked for the paths to new hosts only, and for all when the host's routes have changed",
+  async (t) => {
+    const asked: (readonly string[])[] = [];
+    let isAnswering = true;
+    const findPaths = (addresses: readonly string[]): (Path | null)[] => {
+      asked.push(addresses);
+      if (!isAnswering) throw new HopsackError("KERNEL_REFUSED", "no answer");
+      return addresses.map((neighbor) => ({ linkIndex: 2, neighbor, mtuBytes: null }));
+    };
+    const published: string[] = [];
+    const accelerator = openBeside({ findPaths, onPaths: (paths) => published.push(hex(paths)) });
+    t.teardown(() => accelerator.close());
+    const none = [new Uint8Array(), new Uint8Array(), new Uint8Array(), new Uint8Array()] as const;
+    const [first, second] = ["c0a83201dc050000", "c0a83202dc050000"];
+
+    accelerator.publish(none, ["192.168.50.1"]);
+    accelerator.publish(none, ["192.168.50.2", "192.168.50.1", "192.168.50.2"]);
+    t.strictSame(asked, [["192.168.50.1"], ["192.168.50.2"]]);
+    t.strictSame(published, [first, `${second}${first}${second}`]);
+    accelerator.measurePaths();
+    t.strictSame(asked.at(-1), ["192.168.50.2", "192.168.50.1"]);
+    isAnswering = false;
+    accelerator.measurePaths();
+    t.equal(published.at(-1), "0".repeat(48), "without an answer nothing is the programs'");
+    isAnswering = true;
+    accelerator.publish(none, ["192.168.50.1"]);
+    t.strictSame(asked.at(-1), ["192.168.50.1"], "it is asked again");
+  },
+);
+
+/** Programs that nothing loads. */
+function openBeside({
+  findPaths,
+  onPaths,
+}: {
+  readonly findPaths: FindPaths;
+  readonly onPaths: (paths: Uint8Array) => void;
+}): Accelerator {
+  const native = {
+    attach: () => {},
+    publish: (...parts: readonly Uint8Array[]) => onPaths(parts[4] ?? new Uint8Array()),
+    counts: () => ({}),
+    close: () => {},
+  };
+  const addon = {
+    Accelerator: class {
+      constructor() {
+        // biome-ignore lint/correctness/noConstructorReturn: stands for a class of the addon
+        return native;
+      }
+    },
+    isEthernet: () => true,
+    carriesSuperPackets: () => true,
+  } as unknown as NativeAddon;
+  const pump = {
+    underlay: { address: "192.168.50.9", linkIndex: 2, linkName: "eth0", mtuBytes: 1500 },
+    socket: { protocol: "udp", port: 8285, headerBytes: 0, headerChecks: [], endsInEthernet: false },
+    ...{ engine: "ebpf", naive: false, findPaths },
+  } as unknown as AcceleratedPump;
+  return Accelerator.open(addon, { name: "flannel0", ifIndex: 3 }, { sourcePorts: [8285], peerSlots: 0 }, pump);
+}
