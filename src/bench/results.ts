@@ -45,7 +45,7 @@ export interface ProfileInfo {
 export interface ModeInfo {
   readonly name: string; // "veth", "host-gw", "vxlan", "vxlan-userspace", "udp", "udp-naive", …
   readonly title: string;
-  /** Which daemon's engine carries the packets: "kernel", "pump", "naive", "ebpf". */
+  /** Which daemon's engine carries the packets: "kernel", "pump", "naive", "ebpf", "fou". */
   readonly engine: string;
 }
 

@@ -138,7 +138,7 @@ export function modeOf({
   engine: carrier,
 }: Pick<StatusReport, "backend" | "traffic" | "offloads" | "engine">): Mode | undefined {
   const isNaive = offloads !== null && Object.values(offloads).every((isOn) => !isOn);
-  const engine = traffic === null ? "kernel" : isNaive ? "naive" : (carrier?.name ?? "pump");
+  const engine = isNaive ? "naive" : (carrier?.name ?? (traffic === null ? "kernel" : "pump"));
   const mine = MODES.filter(({ target, lab }) => target === "overlay" && lab.backend === backend);
   return mine.find((mode) => mode.engine === engine) ?? mine.find((mode) => mode.engine === "pump" && isNaive);
 }

@@ -55,7 +55,11 @@ export function addBenchCommand(program: Command): void {
     .command("bench")
     .description("measure every mode beside the others in labs of this machine, or read what earlier runs left behind")
     .option("--quick", "two rounds of one second over three scenarios, under 90 s in all")
-    .option("--modes <names>", `of: ${namesOf(MODES)} (default: all)`, names)
+    .option(
+      "--modes <names>",
+      `of: ${namesOf(MODES)} (default: all but ${namesOf(MODES.filter(({ isOnRequest }) => isOnRequest))})`,
+      names,
+    )
     .option(
       "--scenarios <names>",
       `of: ${namesOf(SCENARIOS)} (default: all; with plain-nic and jumbo, bulk transfer only)`,
@@ -129,13 +133,17 @@ async function runAndShow(
   throw new HopsackError("FIGURES_REFUSED", sentence);
 }
 
+function usualModes(): string[] {
+  return MODES.filter(({ isOnRequest }) => isOnRequest !== true).map(({ name }) => name);
+}
+
 function choiceOf(options: BenchOptions): Choice {
   const isQuick = options.quick === true;
   const { rounds, seconds, scenarios, profiles } = isQuick ? QUICK : FULL;
   const wanted = chosen("--profiles", PROFILES, options.profiles ?? profiles);
   return {
     isQuick,
-    modes: chosen("--modes", MODES, options.modes ?? MODES.map(({ name }) => name)),
+    modes: chosen("--modes", MODES, options.modes ?? usualModes()),
     scenarios: chosen("--scenarios", SCENARIOS, options.scenarios ?? scenarios),
     profiles: options.scenarios === undefined ? wanted : wanted.map((profile) => ({ ...profile, scenarios: null })),
     rounds: atMost("--rounds", options.rounds ?? rounds, MAX_ROUNDS),

@@ -14,6 +14,7 @@ t.test("the running mode is told by backend and by who carries the packets", asy
     [{ ...pump, backend: "udp" }, "udp"],
     [{ ...pump, backend: "udp", engine: { name: "ebpf", reason: "" } }, "udp-ebpf"],
     [{ ...pump, backend: "udp", offloads: none }, "udp-naive"],
+    [{ ...kernel, backend: "udp", engine: { name: "fou", reason: "" } }, "udp-fou"],
     [{ ...pump, backend: "vxlan" }, "vxlan-userspace"],
     [{ ...pump, backend: "vxlan", engine: { name: "ebpf", reason: "" } }, "vxlan-ebpf"],
     [{ ...pump, backend: "vxlan", offloads: none }, "vxlan-userspace"],
