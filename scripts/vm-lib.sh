@@ -1,4 +1,4 @@
-# Shared by scripts/vm-ipip and scripts/vm-fou, which source it: two Debian hosts with real kernels, n1 (192.168.50.10) and n2
+# Shared by scripts/vm-ipip, vm-fou and vm-ebpf, which source it: two Debian hosts with real kernels, n1 (192.168.50.10) and n2
 # (192.168.50.11), and what must hold between them. They set: run (RUN GUEST 'COMMANDS' runs as root in a guest), device and mtu of the
 # tunnel, backend (JSON). Both guests need hopsack in /opt/hopsack (dist, build/Release, binding-options.cjs, package.json,
 # node_modules). Prints ok or not ok for each check.
