@@ -17,6 +17,7 @@ static long (*load_bytes)(const struct __sk_buff*, __u32, void*, __u32) = (void*
 static long (*store_bytes)(struct __sk_buff*, __u32, const void*, __u32, __u64) = (void*)BPF_FUNC_skb_store_bytes;
 static long (*adjust_room)(struct __sk_buff*, __s32, __u32, __u64) = (void*)BPF_FUNC_skb_adjust_room;
 static __u32 (*flow_hash)(struct __sk_buff*) = (void*)BPF_FUNC_get_hash_recalc;
+static __u32 (*processor)(void) = (void*)BPF_FUNC_get_smp_processor_id;
 static __u32 (*random)(void) = (void*)BPF_FUNC_get_prandom_u32;
 static long (*change_type)(struct __sk_buff*, __u32) = (void*)BPF_FUNC_skb_change_type;
 static long (*change_head)(struct __sk_buff*, __u32, __u64) = (void*)BPF_FUNC_skb_change_head;
@@ -381,6 +382,7 @@ SECTION("tc/in") int hopsack_in(struct __sk_buff* skb) {
     return redirect(settings.tun_if_index, BPF_F_INGRESS);
   }
   skb->mark = MERGING;
+  skb->queue_mapping = (__u16)processor() + 1;  // each processor its own queue of the pair, as if it were a card's
   return redirect(settings.merging_if_index, 0);
 }
 

@@ -101,7 +101,8 @@ class Accelerator {
   AcceleratorOptions options_;
   UniqueFd settings_, routes_v4_, routes_v6_, counts_, peer_bytes_;
   UniqueFd in_program_, out_program_, merged_program_;
-  UniqueFd in_link_, out_link_, merged_link_;
+  // The last to go: until then the program on the way in may send packets there.
+  UniqueFd merged_link_, in_link_, out_link_;
   UniqueFd programs_, in_door_, out_door_, merged_door_;
   Rows rows_v4_, rows_v6_;
 };

@@ -215,7 +215,6 @@ export class Forwarding {
     const { log, state } = this.#parts;
     if (this.#hasLeft) return false;
     this.#own = own;
-    const wasReachKnown = this.#isReachKnown;
     this.#noteReach();
     const { peers, conflicts } = this.#chooserFor(own).choose(leases);
     this.#conflictNote.note(log, state, conflicts);
@@ -239,7 +238,6 @@ export class Forwarding {
     }
     const isBirdChanged = bgp !== undefined && (await this.#parts.bird.follow(bgp));
     const isTableChanged = this.#publish(table);
-    if (!wasReachKnown) this.#pump?.measurePaths();
     if (this.#pump !== null) this.#engineNote.note(log, this.#parts.options.engine, this.#reportOf(this.#pump));
     this.#startPump();
     const isCommandRun = commands !== undefined && (await this.#parts.commands.follow(commands));
@@ -305,6 +303,7 @@ export class Forwarding {
     const { kernel, world } = this.#parts;
     const reach = kernel.linkReach(this.#backendInput.underlay.linkIndex);
     this.#isReachKnown = true;
+    this.#pump?.measurePaths();
     if (isDeepStrictEqual(reach, this.#backendInput.reach)) return;
     this.#backendInput = { ...this.#backendInput, reach };
     this.#backend = world.createBackend(this.#backendInput);

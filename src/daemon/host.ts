@@ -143,7 +143,7 @@ function setIpv6(linkName: string, setting: string, value: string): void {
   try {
     writeFileSync(`/proc/sys/net/ipv6/conf/${linkName}/${setting}`, value);
   } catch {
-    // a kernel without IPv6 needs none
+    // no IPv6 here, or /proc/sys may not be written to
   }
 }
 

@@ -29,6 +29,8 @@ export interface CarriedByKernel {
   readonly received: Carried;
   /** Packets lost for lack of memory. */
   readonly lost: number;
+  /** Packets lost because they arrived faster than they were merged. */
+  readonly overrun: number;
 }
 
 /** An eBPF program for one direction of a link. */
@@ -52,8 +54,11 @@ export type FindPaths = (addresses: readonly string[]) => readonly (Path | null)
 interface MergingPair {
   readonly sender: { readonly index: number };
   readonly receiver: { readonly index: number; readonly name: string };
-  /** Both are there, and up. @throws HopsackError */
+  /** Both are there, and as they were made. @throws HopsackError */
   isWhole(): boolean;
+  /** Packets for which there was no room between them, since it was made. @throws HopsackError */
+  dropped(): number;
+  /** Never throws. */
   remove(): void;
 }
 
@@ -107,6 +112,7 @@ export class Accelerator {
   /** Kept when the programs are gone: what is counted never shrinks. */
   #last: AcceleratorCounts = NOTHING;
   #lastPeerBytes: readonly PeerBytes[] = [];
+  #lastOverrun = 0;
   readonly #peerSlots: number;
   readonly #pump: AcceleratedPump;
   readonly #pair: MergingPair | null;
@@ -165,7 +171,7 @@ export class Accelerator {
         expectedV6: expectedHeader(socket, 6),
       });
       const { how, detach } = attach(native, tun, pair, pump);
-      const merging = wordsOf(underlay.linkName, pair, obstacle);
+      const merging = wordsOf(pump, pair, obstacle);
       const words = engine === "ebpf" ? ["asked for by --engine ebpf", how, merging] : [merging, how];
       const report: EngineReport = { name: "ebpf", reason: words.join("; ") };
       return new Accelerator(pump, native, report, { peerSlots: pumps.peerSlots, pair, detach });
@@ -197,6 +203,7 @@ export class Accelerator {
 
   /** The host's routes have changed, and with them perhaps by whom a host is reached, and how long a packet to it may be. */
   measurePaths(): void {
+    this.#giveUpWithoutPair();
     this.#paths = new Map();
     if (this.#published !== null) this.publish(this.#published.table, this.#published.endpoints);
   }
@@ -228,19 +235,21 @@ export class Accelerator {
 
   /** What happens without a word to this process. */
   #look(native: NativeAccelerator): void {
-    if (this.#isPairBroken()) {
-      this.close();
-      const { name } = this.#pair?.receiver ?? { name: "" };
-      const reason = `${name}, which merged what arrived in pieces, was removed or switched off; a restart makes it anew`;
-      this.#report = { name: "pump", reason };
-    } else {
-      this.#hearNews(native);
-    }
+    this.#giveUpWithoutPair();
+    if (this.#native !== null) this.#hearNews(native);
   }
 
-  #isPairBroken(): boolean {
+  /** Without its devices the program on the way in sends packets to nowhere. */
+  #giveUpWithoutPair(): void {
+    if (this.#native === null || this.#pair === null || !this.#isPairBroken(this.#pair)) return;
+    const reason = `${this.#pair.receiver.name}, which merged what arrived in pieces, was removed or changed; a restart makes it anew`;
+    this.#report = { name: "pump", reason };
+    this.close();
+  }
+
+  #isPairBroken(pair: MergingPair): boolean {
     try {
-      return this.#pair !== null && !this.#pair.isWhole();
+      return !pair.isWhole();
     } catch {
       return false; // the kernel does not answer; it is asked again
     }
@@ -261,7 +270,17 @@ export class Accelerator {
       sent: { packets: tx_packets, bytes: tx_bytes, superPackets: tx_super_packets },
       received: { packets: rx_packets, bytes: rx_bytes, superPackets: rx_super_packets },
       lost: this.#last.tx_no_memory,
+      overrun: this.#overrun(),
     };
+  }
+
+  #overrun(): number {
+    try {
+      if (this.#native !== null && this.#pair !== null) this.#lastOverrun = this.#pair.dropped();
+    } catch {
+      // what was known stands
+    }
+    return this.#lastOverrun;
   }
 
   /** What the programs carried to and from the peers of a slot of the table. */
@@ -275,6 +294,7 @@ export class Accelerator {
     clearInterval(this.#timer);
     const native = this.#native;
     this.#last = native.counts();
+    this.#overrun();
     this.#lastPeerBytes = Array.from({ length: this.#peerSlots }, (_, slot) => native.peerBytes(slot));
     native.close(); // what is still attached by filters leads nowhere from here on
     this.#native = null;
@@ -338,9 +358,10 @@ function objectionTo(addon: NativeAddon, { engine, naive, underlay }: Accelerate
 function openMerging(
   addon: NativeAddon,
   tun: { readonly ifIndex: number },
-  { underlay, places }: AcceleratedPump,
+  { underlay, socket, places }: AcceleratedPump,
 ): { readonly pair: MergingPair | null; readonly obstacle: string | null } {
-  if (addon.carriesSuperPackets(underlay.linkName)) return { pair: null, obstacle: null };
+  const isMerged = socket.protocol === "ipip"; // before the programs (ipip_gro_receive): those would overtake what goes by the pair
+  if (isMerged || addon.carriesSuperPackets(underlay.linkName)) return { pair: null, obstacle: null };
   try {
     return { pair: places.openMergingPair(tun.ifIndex), obstacle: null };
   } catch (error) {
@@ -348,11 +369,11 @@ function openMerging(
   }
 }
 
-function wordsOf(linkName: string, pair: MergingPair | null, obstacle: string | null): string {
+function wordsOf({ socket, underlay }: AcceleratedPump, pair: MergingPair | null, obstacle: string | null): string {
   if (pair !== null) return `${pair.receiver.name} merges what arrives in pieces`;
-  return obstacle === null
-    ? `${linkName} carries super-packets whole`
-    : `nothing merges what arrives in pieces (${obstacle})`;
+  if (obstacle !== null) return `nothing merges what arrives in pieces (${obstacle})`;
+  if (socket.protocol === "ipip") return "IP-in-IP is merged by the kernel where it arrives";
+  return `${underlay.linkName} carries super-packets whole`;
 }
 
 function refusal(error: unknown): string {

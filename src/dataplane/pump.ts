@@ -16,8 +16,9 @@ import {
 import { encodeFib, encodeSubnets } from "./fib-records.js";
 import { type PeerBytesReading, PeerSlots } from "./peer-slots.js";
 
-/** The drop reason of a packet that the eBPF programs had no memory for. */
+/** The drop reasons of packets that the eBPF programs had no memory for, and that found the queue behind them full. */
 const NO_MEMORY = "send_buffer_full";
+const OVERRUN = "merge_queue_full";
 
 export interface PumpOptions {
   readonly socket: TunnelSocket;
@@ -184,12 +185,16 @@ export class Pump {
       this.#addon.counterNames.map((name, at) => [name, Number(Atomics.load(this.#words, at))]),
     );
     const accelerated = this.#accelerator.carried();
+    const beside = new Map([
+      [NO_MEMORY, accelerated.lost],
+      [OVERRUN, accelerated.overrun],
+    ]);
     return {
       words,
       accelerated,
       drops: this.#addon.dropReasons.map(({ name, help }) => {
         const packets = words[`drop_${name}`] ?? 0;
-        return { name, help, packets: packets + (name === NO_MEMORY ? accelerated.lost : 0) };
+        return { name, help, packets: packets + (beside.get(name) ?? 0) };
       }),
       offloads: {
         tso: words.offload_tso === 1,

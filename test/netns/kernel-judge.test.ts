@@ -2,7 +2,7 @@
 // then through Hopsack by each engine, with offloads and without. HOPSACK_JUDGE_FLOWS says how many (1500), HOPSACK_JUDGE_SEED which (1).
 import { appendFileSync } from "node:fs";
 import t, { type Test } from "tap";
-import { carried, EBPF, UDP, VXLAN, type Wire } from "../support/accelerated.js";
+import { carried, cutSuperPackets, EBPF, UDP, VXLAN, type Wire } from "../support/accelerated.js";
 import { withDaemons } from "../support/hopsackd.js";
 import {
   differences,
@@ -14,7 +14,6 @@ import {
   type World,
   withRoutes,
 } from "../support/kernel-judge.js";
-import { run } from "../support/netns.js";
 import { Place } from "../support/place.js";
 
 const FLOWS = Number(process.env.HOPSACK_JUDGE_FLOWS ?? 1500);
@@ -89,10 +88,7 @@ async function startDaemons(t: Test, { a, b }: World, { wire, flags }: Way) {
 }
 
 async function testWay(t: Test, world: World, way: Way, round: Round, plain: Seen): Promise<void> {
-  if (way.isCut) {
-    cutSuperPackets(world, "off");
-    t.teardown(() => cutSuperPackets(world, "on"));
-  }
+  if (way.isCut) cutSuperPackets(t, [world.a, world.b], "off");
   const { place, pids } = await startDaemons(t, world, way);
   await isConnected(world);
   const seen = round.replay(world, pids);
@@ -105,11 +101,6 @@ async function testWay(t: Test, world: World, way: Way, round: Round, plain: See
   const isMerged = (received?.superPackets ?? 0) > 0;
   t.equal(isMerged, !way.flags.includes("none"), "the pump merges when it may");
   if (way.flags.includes("ebpf")) t.ok(carried(place, world.b).received > 0, "the programs carried");
-}
-
-function cutSuperPackets({ a, b }: World, offloads: "on" | "off"): void {
-  const words = ["tso", "gso", "tx-udp-segmentation"].map((feature) => `${feature} ${offloads}`).join(" ");
-  for (const { name } of [a, b]) run(`ip netns exec ${name} ethtool -K eth0 ${words}`);
 }
 
 withDaemons(

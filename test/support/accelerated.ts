@@ -91,7 +91,8 @@ export async function startPair(
 /** Whether their links carry super-packets whole; as they come once the test has ended. */
 export function cutSuperPackets(t: Test, hosts: readonly Host[], offloads: "on" | "off"): void {
   const set = (state: string): void => {
-    for (const { name } of hosts) run(`ip netns exec ${name} ethtool -K eth0 tso ${state} gso ${state}`);
+    const words = ["tso", "gso", "tx-udp-segmentation"].map((feature) => `${feature} ${state}`).join(" ");
+    for (const { name } of hosts) run(`ip netns exec ${name} ethtool -K eth0 ${words}`);
   };
   set(offloads);
   t.teardown(() => set("on"));

@@ -31,7 +31,7 @@ const NOTHING = { packets: 0, bytes: 0, superPackets: 0 };
 export function counters(
   words: Readonly<Record<string, number>>,
   drops: Readonly<Record<string, number>>,
-  accelerated: PumpCounters["accelerated"] = { sent: NOTHING, received: NOTHING, lost: 0 },
+  accelerated: PumpCounters["accelerated"] = { sent: NOTHING, received: NOTHING, lost: 0, overrun: 0 },
 ): PumpCounters {
   return {
     words,

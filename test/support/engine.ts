@@ -22,6 +22,8 @@ import { ipJson, run, until } from "./netns.js";
 import { ping, pings, received, sha256 } from "./traffic.js";
 
 const STREAM_BYTES = 20_000_000;
+/** MERGING of native/bpf/accelerator.bpf.c. */
+const MERGING_MARK = 0x68706b67;
 
 /** Declares them all. */
 export function testEngine(t: Test, fileUrl: string, wire: Wire): void {
@@ -198,22 +200,36 @@ function declare(t: Test, wire: Wire, a: Host, b: Host): void {
     sendFrame(b, sender);
     await until("the frame has arrived at the other end", () => arrived(b, receiver) > heard);
     t.equal(tcpReceived(b), before, "no socket was asked for");
-    t.equal(await received(a, b, "10.244.2.0", randomBytes(1000)).then((hash) => hash.length), 64);
-    t.ok(tcpReceived(b) > before, "others are");
+    sendFrame(b, sender, MERGING_MARK);
+    await until("one with the programs' mark arrives", () => tcpReceived(b) > before);
   });
 
-  t.test("a pair that somebody removes or switches off: the pump goes on, and the status says why", async (t) => {
-    for (const deed of ["link del", "link set down dev"]) {
+  t.test("a pair that somebody removes or changes: the pump goes on, and status and log say why", async (t) => {
+    for (const deed of ["link del", "link set down dev", "link set mtu 1500 dev"]) {
       cutSuperPackets(t, [a, b], "off");
       const { place, daemons } = await startBoth(t);
       run(`ip -n b ${deed} ${pairOf(b)[1]}`);
       await until("the pump has taken over", () => place.status(b).engine?.name === "pump");
-      t.match(place.status(b).engine?.reason, /^hopgro\d+b, which merged .* was removed or switched off; a restart /);
+      t.match(place.status(b).engine?.reason, /^hopgro\d+b, which merged .* was removed or changed; a restart /);
+      await daemons[1].logged("engine_not_used");
       const bytes = randomBytes(STREAM_BYTES);
       t.equal(await received(a, b, "10.244.2.0", bytes), sha256(bytes));
       t.strictSame(pairOf(b), []);
       for (const daemon of daemons) await daemon.stop();
     }
+  });
+
+  t.test("a takeover leaves one pair, the successor's", async (t) => {
+    cutSuperPackets(t, [a, b], "off");
+    const { place, daemons } = await startBoth(t);
+    const next = place.start(t, b, ...wire.flags, ...EBPF, "--takeover", place.socket(b));
+    await next.logged("ready");
+    await daemons[1].ended;
+    const bytes = randomBytes(STREAM_BYTES);
+    t.equal(await received(a, b, "10.244.2.0", bytes), sha256(bytes));
+    t.equal(pairOf(b).length, 2);
+    t.match(place.status(b).engine, { name: "ebpf", reason: /hopgro\d+b merges/ });
+    t.ok((place.status(b).traffic?.received.superPackets ?? 0) > 0);
   });
 
   t.test("the pair of a killed daemon goes with the next start, or with cleanup", async (t) => {
@@ -256,12 +272,19 @@ function tcpReceived({ name }: Host): number {
 }
 
 /** An inner packet of a's as it comes out of the tunnel, by a device of b's. */
-function sendFrame({ name }: Host, device: string): void {
+function sendFrame({ name }: Host, device: string, mark = 0): void {
   const script = `
 import socket, struct
+def total(data):
+    s = sum(struct.unpack("!%dH" % (len(data) // 2), data))
+    s = (s & 0xffff) + (s >> 16)
+    return ~((s & 0xffff) + (s >> 16)) & 0xffff
 ip = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 40, 0, 0x4000, 64, 6, 0, socket.inet_aton("10.244.1.0"), socket.inet_aton("10.244.2.0"))
+ip = ip[:10] + struct.pack("!H", total(ip)) + ip[12:]
 tcp = struct.pack("!HHIIBBHHH", 7000, 7000, 1, 1, 0x50, 0x10, 1000, 0, 0)
+tcp = tcp[:16] + struct.pack("!H", total(ip[12:20] + struct.pack("!HH", 6, 20) + tcp)) + tcp[18:]
 s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+s.setsockopt(socket.SOL_SOCKET, 36, ${mark})
 s.bind(("${device}", 0))
 s.send(bytes(12) + b"\\x08\\x00" + ip + tcp)`;
   execFileSync("ip", ["netns", "exec", name, "python3", "-c", script]);

@@ -54,7 +54,7 @@ t.test("what eBPF programs carried is part of the traffic, and no part of the co
   const sent = { packets: 500, bytes: 700_000, superPackets: 10 };
   const received = { packets: 7, bytes: 420, superPackets: 0 };
   const before = statusReport(state, 0).traffic;
-  state.readCounters = () => counters(words, {}, { sent, received, lost: 0 });
+  state.readCounters = () => counters(words, {}, { sent, received, lost: 0, overrun: 0 });
   state.readEngine = () => ({ name: "ebpf", reason: "asked for by --engine ebpf" });
   const { traffic, engine } = statusReport(state, 0);
   t.same(engine, { name: "ebpf", reason: "asked for by --engine ebpf" });

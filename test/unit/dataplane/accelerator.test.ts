@@ -56,7 +56,7 @@ t.test(
       return addresses.map((neighbor) => ({ linkIndex: 2, neighbor, mtuBytes: null }));
     };
     const published: string[] = [];
-    const accelerator = openBeside({ findPaths, onPaths: (paths) => published.push(hex(paths)) });
+    const accelerator = openBeside({ protocol: "ipip", findPaths, onPaths: (paths) => published.push(hex(paths)) });
     t.teardown(() => accelerator.close());
     const none = [new Uint8Array(), new Uint8Array(), new Uint8Array(), new Uint8Array()] as const;
     const [first, second] = ["c0a83201dc050000", "c0a83202dc050000"];
@@ -76,13 +76,61 @@ t.test(
   },
 );
 
+t.test("what the merging pair drops is known as long as it is there, and remembered", async (t) => {
+  let [dropped, isRemoved] = [7, false];
+  const pair = {
+    sender: { index: 4 },
+    receiver: { index: 5, name: "hopgro3b" },
+    isWhole: () => true,
+    dropped: () => dropped,
+    remove: () => {
+      isRemoved = true;
+    },
+  };
+  const accelerator = openBeside({ pair });
+  t.equal(accelerator.carried().overrun, 7);
+  dropped = 8;
+  accelerator.close();
+  t.ok(isRemoved);
+  dropped = 0;
+  t.equal(accelerator.carried().overrun, 8);
+});
+
+t.test("where pieces arrive that nothing merges, auto takes the pump, and ebpf says so", async (t) => {
+  const openMergingPair = () => {
+    throw new HopsackError("KERNEL_REFUSED", "no room");
+  };
+  t.strictSame(openBeside({ engine: "auto", openMergingPair }).report, {
+    name: "pump",
+    reason: "eth0 does not carry super-packets whole, and only the pump merges what arrives in pieces (no room)",
+  });
+  t.strictSame(openBeside({ engine: "ebpf", openMergingPair }).report, {
+    name: "ebpf",
+    reason: "asked for by --engine ebpf; by tcx; nothing merges what arrives in pieces (no room)",
+  });
+});
+
+t.test("IP-in-IP needs no pair: the kernel merges it before the programs", async (t) => {
+  const openMergingPair = () => t.fail("a pair was asked for");
+  const reason = "IP-in-IP is merged by the kernel where it arrives; by tcx";
+  t.strictSame(openBeside({ engine: "auto", protocol: "ipip", openMergingPair }).report, { name: "ebpf", reason });
+});
+
 /** Programs that nothing loads. */
 function openBeside({
-  findPaths,
-  onPaths,
+  findPaths = (addresses) => addresses.map(() => null),
+  onPaths = () => {},
+  pair,
+  openMergingPair = () => pair,
+  engine = "ebpf",
+  protocol = "udp",
 }: {
-  readonly findPaths: FindPaths;
-  readonly onPaths: (paths: Uint8Array) => void;
+  readonly findPaths?: FindPaths;
+  readonly onPaths?: (paths: Uint8Array) => void;
+  readonly pair?: ReturnType<AcceleratedPump["places"]["openMergingPair"]>;
+  readonly openMergingPair?: () => unknown;
+  readonly engine?: "auto" | "ebpf";
+  readonly protocol?: "udp" | "ipip";
 }): Accelerator {
   const native = {
     attach: () => {},
@@ -98,12 +146,12 @@ function openBeside({
       }
     },
     isEthernet: () => true,
-    carriesSuperPackets: () => true,
+    carriesSuperPackets: () => false,
   } as unknown as NativeAddon;
   const pump = {
     underlay: { address: "192.168.50.9", linkIndex: 2, linkName: "eth0", mtuBytes: 1500 },
-    socket: { protocol: "udp", port: 8285, headerBytes: 0, headerChecks: [], endsInEthernet: false },
-    ...{ engine: "ebpf", naive: false, findPaths },
+    socket: { protocol, port: 8285, headerBytes: 0, headerChecks: [], endsInEthernet: false },
+    ...{ engine, naive: false, findPaths, places: { openMergingPair } },
   } as unknown as AcceleratedPump;
   return Accelerator.open(addon, { name: "flannel0", ifIndex: 3 }, { sourcePorts: [8285], peerSlots: 0 }, pump);
 }
