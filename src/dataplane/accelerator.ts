@@ -333,16 +333,15 @@ function attach(
     if (errnoOf(error) !== "EINVAL") throw error;
   }
   const { inFd, outFd, mergedFd } = native.openDoors();
-  const place = ({ index, name }: { readonly index: number; readonly name: string }) => ({
-    linkIndex: index,
-    linkName: name,
-  });
-  const way = { index: underlay.linkIndex, name: underlay.linkName };
-  const detach = places.attachFilters([
-    ...(pair === null ? [] : [{ ...place(pair.receiver), direction: "ingress" as const, programFd: mergedFd }]),
-    { ...place(way), direction: "ingress", programFd: inFd },
-    { ...place({ index: tun.ifIndex, name: tun.name }), direction: "egress", programFd: outFd },
-  ]);
+  const filters: LinkProgram[] = [
+    { linkIndex: underlay.linkIndex, linkName: underlay.linkName, direction: "ingress", programFd: inFd },
+    { linkIndex: tun.ifIndex, linkName: tun.name, direction: "egress", programFd: outFd },
+  ];
+  if (pair !== null) {
+    const { index, name } = pair.receiver;
+    filters.unshift({ linkIndex: index, linkName: name, direction: "ingress", programFd: mergedFd }); // before what sends there
+  }
+  const detach = places.attachFilters(filters);
   return { how: "by tc filters", detach };
 }
 
